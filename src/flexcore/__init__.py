@@ -1,0 +1,1 @@
+"""FlexCore: a runtime container service. Plugins in isolated processes, an event store, pipelines."""
