@@ -1,0 +1,84 @@
+"""A host under verification: its inventory variables, testinfra's view of it, and probes that run on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from testinfra.host import Host
+
+from tests.infra.connection import Connections
+from tests.infra.inventory import HostVariables, Secret
+
+PROBES = Path(__file__).parent / "probes"
+PROBE_TIMEOUT_SECONDS = 60
+
+
+class ProbeError(Exception):
+    """A probe did not end with an answer; the message names it, the host and what it said last."""
+
+
+class Node:
+    """One inventory host. What it says is asked once: the answers of its probes are kept for the whole run."""
+
+    def __init__(self, name: str, variables: HostVariables, connections: Connections) -> None:
+        self.name = name
+        self.variables = variables
+        self._connections = connections
+        self._answers: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<host {self.name}>"
+
+    @cached_property
+    def testinfra(self) -> Host:
+        """testinfra's host, over the connection that the probes use too. It acts as root."""
+        return testinfra.get_host(
+            f"ssh://{self.name}", ssh_config=str(self._connections.config), sudo=True, controlpersist=0
+        )
+
+    def probe(self, name: str, *, user: str = "root", python: str = "/usr/bin/python3", **arguments: Any) -> Any:
+        """Run the probe `probes/<name>.py` on the host as `user` and return what its `collect(**arguments)` returns.
+
+        A probe is one round trip and read-only. Program and arguments travel on standard input, so that no secret
+        among them stands in a process list, an environment or a file. Raises ProbeError.
+        """
+        if name not in self._answers:
+            command = self._connections.command(self.name, f"sudo -n -u {user} {python} -I -")
+            answer, problem = _converse(command, PROBES / f"{name}.py", arguments)
+            if problem:
+                raise ProbeError(f"{self.name}: the probe {name} failed: {problem}")
+            self._answers[name] = answer
+        return self._answers[name]
+
+    def journal(self, unit: str, lines: int = 20) -> str:
+        """The last `lines` of what `unit` logged, for the report of a failed check."""
+        return str(self.testinfra.run("journalctl --no-pager --unit %s --lines %s", unit, str(lines)).stdout)
+
+
+def _converse(command: list[str], probe: Path, arguments: dict[str, Any]) -> tuple[Any, str | None]:
+    """Run a probe: what it answered, or the problem in words without a secret.
+
+    It raises nothing, because the frame that holds the revealed secrets must not stand in a traceback.
+    """
+    plain = json.dumps(arguments, default=Secret.reveal)
+    program = f"{probe.read_text()}\n\nimport json\nprint(json.dumps(collect(**json.loads({plain!r}))))\n"
+    try:
+        answer = subprocess.run(
+            command, input=program, capture_output=True, text=True, timeout=PROBE_TIMEOUT_SECONDS, check=False
+        )
+        if answer.returncode == 0:
+            return json.loads(answer.stdout), None
+    except subprocess.TimeoutExpired:
+        return None, f"no answer within {PROBE_TIMEOUT_SECONDS} s"
+    except json.JSONDecodeError:
+        return None, "it answered, but not with JSON"
+    problem = f"exit status {answer.returncode}: {(answer.stderr.strip() or 'no message').splitlines()[-1]}"
+    for value in arguments.values():
+        if isinstance(value, Secret):
+            problem = problem.replace(value.reveal(), "***")
+    return None, problem
