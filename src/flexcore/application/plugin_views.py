@@ -1,0 +1,127 @@
+"""What the plugin use cases take and answer. Field names are those of the API; times are aware and in UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from flexcore.application.ports import ExecutionStatistics, PluginResult, ResourceUsage
+from flexcore.domain.plugin import Plugin, PluginStatus
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+
+HealthStatus = Literal["healthy", "unhealthy", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginView:
+    """One plugin as `GET plugins` shows it.
+
+    `health_status` is that of its latest finished execution, "unknown" before the first.
+    """
+
+    id: str
+    name: str
+    version: str
+    type: str
+    status: PluginStatus
+    description: str
+    dependencies: tuple[str, ...]
+    entry_point: str
+    capabilities: tuple[str, ...]
+    health_status: HealthStatus
+    last_execution: datetime | None
+    execution_count: int
+    average_duration_ms: float | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, plugin: Plugin, status: PluginStatus, statistics: ExecutionStatistics) -> "PluginView":
+        """Join a plugin that exists with its executions."""
+        if plugin.created_at is None or plugin.updated_at is None:
+            raise ValueError(f"plugin '{plugin.id}' was never registered")
+        return cls(
+            id=plugin.id,
+            name=plugin.name,
+            version=plugin.version,
+            type=plugin.type,
+            status=status,
+            description=plugin.description,
+            dependencies=plugin.dependencies,
+            entry_point=plugin.entry_point,
+            capabilities=plugin.capabilities,
+            health_status=health_of(status, statistics),
+            last_execution=statistics.last_execution,
+            execution_count=statistics.total,
+            average_duration_ms=statistics.average_duration_ms,
+            created_at=plugin.created_at,
+            updated_at=plugin.updated_at,
+        )
+
+
+def health_of(status: PluginStatus, statistics: ExecutionStatistics) -> HealthStatus:
+    """Judge a plugin: unhealthy if it can't run here, else as its latest finished execution ended."""
+    if status is PluginStatus.ERROR or statistics.last_failed:
+        return "unhealthy"
+    return "healthy" if statistics.successful else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginPage:
+    """Part of the list of plugins, ordered by id; `total` counts all that match."""
+
+    plugins: tuple[PluginView, ...]
+    total: int
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginMetrics:
+    """A plugin's executions over all nodes, and for how long this node has offered the plugin."""
+
+    total_executions: int
+    successful_executions: int
+    failed_executions: int
+    average_duration_ms: float | None
+    last_execution: datetime | None
+    uptime_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatusView:
+    """One plugin as `GET plugins/{id}/status` shows it; `resource_usage` is this node's."""
+
+    id: str
+    name: str
+    status: PluginStatus
+    health_status: HealthStatus
+    metrics: PluginMetrics
+    resource_usage: ResourceUsage
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutePlugin:
+    """Run one operation of a plugin. `operation` None is the plugin's default operation."""
+
+    plugin_id: str
+    operation: str | None
+    data: Mapping[str, Any]
+    correlation_id: str
+    user_id: str | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution that came to an answer; `result.success` is the plugin's own verdict."""
+
+    execution_id: str
+    plugin_id: str
+    result: PluginResult
+    execution_time_ms: float
+    started_at: datetime
+    completed_at: datetime
+    metadata: Mapping[str, Any]
+    status: Literal["completed"] = field(default="completed")

@@ -1,0 +1,152 @@
+"""What the use cases need from the world, as protocols that the infrastructure implements."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from flexcore.domain.events import NewEvent, RecordedEvent
+from flexcore.domain.manifest import PluginManifest
+
+Clock = Callable[[], datetime]
+"""The present time, aware and in UTC."""
+
+NewId = Callable[[], str]
+"""A fresh UUIDv7 in its text form."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events to read, oldest first. Times are aware; `to_timestamp` is exclusive, `from_timestamp` is not."""
+
+    aggregate_id: str | None = None
+    aggregate_type: str | None = None
+    event_type: str | None = None
+    from_timestamp: datetime | None = None
+    to_timestamp: datetime | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Part of a feed. `next_cursor` continues after its last event, also once newer ones have been appended."""
+
+    events: tuple[RecordedEvent, ...]
+    next_cursor: str | None
+    has_more: bool
+
+
+class EventStore(Protocol):
+    """An append-only log of events. Every method raises Unavailable while the database does not answer."""
+
+    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
+        """Record `events`, given with their ids, all or none; raises VersionConflict."""
+        ...
+
+    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
+        """At most `query.limit` events after a position, oldest first; `query.cursor` is not looked at."""
+        ...
+
+    async def count(self) -> int:
+        """How many events there are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStatistics:
+    """A plugin's executions over all nodes.
+
+    An execution that finished with `success: false` counts as failed. `average_duration_ms` is over finished
+    executions and None before the first; one whose node died before its end is in `total` alone.
+    """
+
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    average_duration_ms: float | None = None
+    last_execution: datetime | None = None
+    last_failed: bool = False
+
+
+class PluginHistory(Protocol):
+    """What the event log says about plugins. Raises Unavailable while the database does not answer."""
+
+    async def lifecycle(self, plugin_id: str | None = None) -> list[RecordedEvent]:
+        """Lifecycle events, oldest first: of one plugin, or of all."""
+        ...
+
+    async def stream_version(self, plugin_id: str) -> int:
+        """Version of the plugin's stream, 0 if it has none."""
+        ...
+
+    async def statistics(self, plugin_ids: Iterable[str]) -> Mapping[str, ExecutionStatistics]:
+        """Count and time the executions of each of `plugin_ids`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRequest:
+    """One execution for a runner; `data` holds the operation's parameters, already checked."""
+
+    execution_id: str
+    plugin_id: str
+    operation: str
+    data: Mapping[str, Any]
+    timeout_seconds: float
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PluginResult:
+    """A plugin's answer. `success` False means it ran and says the work did not succeed; `data` then holds why."""
+
+    success: bool
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceUsage:
+    """What the running executions of a plugin use on this node now; all zero when none runs."""
+
+    cpu_percent: float = 0.0
+    memory_mb: float = 0.0
+    active_connections: int = 0
+
+
+class PluginRunner(Protocol):
+    """Runs plugins outside the server's process."""
+
+    @property
+    def manifests(self) -> Mapping[str, PluginManifest]:
+        """The plugins this node can run, by id."""
+        ...
+
+    async def run(self, request: PluginRequest) -> PluginResult:
+        """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
+        ...
+
+    def usage(self, plugin_id: str) -> ResourceUsage:
+        """Measure what the plugin's running executions use on this node."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """A probe that succeeded: the other side's version where it has one, and what was verified."""
+
+    version: str | None
+    message: str
+
+
+class Probe(Protocol):
+    """Asks one component whether it works. Implementations share no connection with the requests they judge."""
+
+    @property
+    def name(self) -> str:
+        """The component's name in `/health`."""
+        ...
+
+    async def check(self) -> ProbeResult:
+        """Verify the component once; any exception means that it does not work, its text says why."""
+        ...

@@ -1,0 +1,1 @@
+"""What FlexCore is about: plugins, events and their rules. Standard library only."""

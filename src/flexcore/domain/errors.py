@@ -1,0 +1,80 @@
+"""Every way a request to FlexCore can fail. `str(error)` is a complete sentence meant for the caller.
+
+An edge (HTTP, command line) maps the class to its own code and shows the text; it adds nothing and hides nothing,
+so no message here may carry a password, a DSN, a file path or a stack trace.
+"""
+
+# The names say what happened to the request; "Error" behind each would say nothing more.
+# ruff: noqa: N818
+
+from dataclasses import dataclass
+
+
+class FlexCoreError(Exception):
+    """A failure with a message for the caller; anything that is not one of these is a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field of the input: its dotted name as the caller wrote it, and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class InvalidInput(FlexCoreError):
+    """The request itself is wrong; sending it again unchanged can't succeed."""
+
+    def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+    @classmethod
+    def field(cls, name: str, message: str) -> "InvalidInput":
+        """One wrong field; the message names it so that it also reads well alone."""
+        return cls(f"{name} {message}", (FieldError(name, message),))
+
+
+class NotFound(FlexCoreError):
+    """The thing named by the request does not exist."""
+
+
+class Conflict(FlexCoreError):
+    """The request is well formed but does not fit the present state."""
+
+
+class VersionConflict(Conflict):
+    """Someone else appended to the stream first: read it again, decide again, append again."""
+
+
+class TooBusy(FlexCoreError):
+    """No capacity right now; the same request can succeed after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(FlexCoreError):
+    """Something FlexCore needs (`service`, such as "postgresql") does not answer; worth a retry after a while."""
+
+    def __init__(self, service: str, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.service = service
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PluginFailed(FlexCoreError):
+    """The plugin broke: it crashed, was killed, or gave no usable answer."""
+
+    def __init__(self, message: str, execution_id: str) -> None:
+        super().__init__(message)
+        self.execution_id = execution_id
+
+
+class ExecutionTimedOut(FlexCoreError):
+    """The plugin was stopped because it ran longer than the caller allowed."""
+
+    def __init__(self, message: str, execution_id: str) -> None:
+        super().__init__(message)
+        self.execution_id = execution_id

@@ -1,0 +1,102 @@
+"""Events: the facts FlexCore records, before and after the event store took them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from flexcore.domain.errors import FieldError, InvalidInput
+
+_TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
+_MAX_AGGREGATE_ID = 255
+
+
+class PluginEvent(StrEnum):
+    """The events of the aggregate `Plugin`."""
+
+    REGISTERED = "PluginRegistered"
+    ENABLED = "PluginEnabled"
+    DISABLED = "PluginDisabled"
+    UPGRADED = "PluginUpgraded"
+    REMOVED = "PluginRemoved"
+    EXECUTION_STARTED = "PluginExecutionStarted"
+    EXECUTION_COMPLETED = "PluginExecutionCompleted"
+    EXECUTION_FAILED = "PluginExecutionFailed"
+
+
+PLUGIN_AGGREGATE = "Plugin"
+PLUGIN_LIFECYCLE = (
+    PluginEvent.REGISTERED,
+    PluginEvent.ENABLED,
+    PluginEvent.DISABLED,
+    PluginEvent.UPGRADED,
+    PluginEvent.REMOVED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact to record.
+
+    `expected_version` is the version the aggregate's stream must have just before this event: 0 for a stream that
+    does not exist yet, None for "whatever it is". In a batch it counts the batch's earlier events of the same stream.
+    """
+
+    type: str
+    aggregate_id: str
+    aggregate_type: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """A fact as the event store keeps it.
+
+    `position` counts all events from 1 in commit order without gaps; `version` counts those of the aggregate's
+    stream from 1; `timestamp` is the database's clock, UTC.
+    """
+
+    id: str
+    position: int
+    type: str
+    aggregate_id: str
+    aggregate_type: str
+    version: int
+    data: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    timestamp: datetime
+
+
+def check_new_event(event: NewEvent, prefix: str = "") -> None:
+    """Raise InvalidInput if the store could not keep `event`; `prefix` leads the field names ("events[2].")."""
+    errors = [
+        FieldError(prefix + name, "must be a letter followed by up to 127 letters, digits or any of _ . -")
+        for name in ("type", "aggregate_type")
+        if _TYPE_NAME.fullmatch(getattr(event, name)) is None
+    ]
+    if not 1 <= len(event.aggregate_id) <= _MAX_AGGREGATE_ID or _holds_nul(event.aggregate_id):
+        errors.append(FieldError(prefix + "aggregate_id", f"must be 1 to {_MAX_AGGREGATE_ID} characters, none NUL"))
+    if event.expected_version is not None and event.expected_version < 0:
+        errors.append(FieldError(prefix + "expected_version", "must be 0 or more"))
+    errors.extend(
+        # PostgreSQL's jsonb has no place for NUL, and silently dropping it would record another fact.
+        FieldError(prefix + name, "must not contain the character NUL (\\u0000)")
+        for name in ("data", "metadata")
+        if _holds_nul(getattr(event, name))
+    )
+    if errors:
+        raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_holds_nul(key) or _holds_nul(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(_holds_nul(item) for item in value)
+    return False

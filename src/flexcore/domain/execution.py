@@ -1,0 +1,53 @@
+"""One execution of a plugin, as the events it leaves in the plugin's stream."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, PluginEvent
+
+
+class FailureReason(StrEnum):
+    """Why an execution did not come to an answer of the plugin."""
+
+    PLUGIN_FAILED = "plugin_failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """Writes the events of one execution.
+
+    They hold what was run, how long and how it ended; never the parameters or the result, which may be large or
+    secret.
+    """
+
+    execution_id: str
+    plugin_id: str
+    operation: str
+    metadata: Mapping[str, Any]
+
+    def started(self, timeout_seconds: float) -> NewEvent:
+        """Tell that the plugin is about to run, for at most `timeout_seconds`."""
+        return self._event(PluginEvent.EXECUTION_STARTED, {"timeout_seconds": timeout_seconds})
+
+    def completed(self, *, success: bool, execution_time_ms: float) -> NewEvent:
+        """Tell that the plugin answered; `success` is its own verdict."""
+        return self._event(
+            PluginEvent.EXECUTION_COMPLETED, {"success": success, "execution_time_ms": execution_time_ms}
+        )
+
+    def failed(self, reason: FailureReason, error: str, execution_time_ms: float) -> NewEvent:
+        """Tell that the plugin gave no answer; `error` says why in a sentence."""
+        # A plugin's own words end up here, and PostgreSQL can't store the character NUL.
+        text = error.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return self._event(
+            PluginEvent.EXECUTION_FAILED,
+            {"reason": reason.value, "error": text, "execution_time_ms": execution_time_ms},
+        )
+
+    def _event(self, event_type: PluginEvent, data: dict[str, Any]) -> NewEvent:
+        facts = {"execution_id": self.execution_id, "operation": self.operation, **data}
+        return NewEvent(event_type, self.plugin_id, PLUGIN_AGGREGATE, facts, self.metadata)
