@@ -103,7 +103,7 @@ class PluginManifest:
             )
 
     def operation(self, name: str | None) -> Operation:
-        """Find the operation called `name`, or the default one for None; raises InvalidInput listing the allowed names."""
+        """Find the operation called `name`, or the default one for None; raises InvalidInput with the allowed names."""
         wanted = self.default_operation if name is None else name
         for operation in self.operations:
             if operation.name == wanted:

@@ -1,0 +1,49 @@
+"""Real servers for the integration tests, each worker its own, gone when the worker ends."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import PostgresServer, RedisServer, serving
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL with FlexCore's roles. A test that disturbs it takes `faulty_postgres` instead."""
+    with serving(PostgresServer()) as server:
+        server.create_roles()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A running Redis. A test that disturbs it takes `faulty_redis` instead."""
+    with serving(RedisServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def faulty_postgres(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """The PostgreSQL of this worker for a test that kills or hangs it; it is brought back afterwards."""
+    yield postgres_server
+    postgres_server.ensure_running()
+
+
+@pytest.fixture
+def faulty_redis(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """The Redis of this worker for a test that kills or hangs it; it is brought back afterwards."""
+    yield redis_server
+    redis_server.ensure_running()
+
+
+@pytest.fixture
+def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """Name of a fresh database, owned by FlexCore's owner role, without a schema."""
+    name = f"flexcore_{next(_numbers)}"
+    postgres_server.create_database(name)
+    yield name
+    postgres_server.ensure_running()
+    postgres_server.drop_database(name)

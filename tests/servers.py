@@ -1,0 +1,406 @@
+"""Real PostgreSQL and Redis servers for the tests: free loopback ports, own directories, child processes.
+
+Each can be killed, hung (SIGSTOP), continued and started again on the same port and data. They die with the test
+process, even when that is killed. Works as root (the servers then run as an unprivileged user) and as anyone else.
+"""
+
+import contextlib
+import ctypes
+import os
+import pwd
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TypeVar
+
+import psycopg
+import redis
+from psycopg import sql
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+# Below the kernel's range for outgoing connections, so that nothing takes a server's port while it is down.
+PORTS = range(18000, 32000)
+_PR_SET_PDEATHSIG = 1
+
+
+class MissingServer(Exception):  # noqa: N818
+    """A server program that the tests need is not installed; that fails the tests, it never skips them."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach a server as one user of it."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str = ""
+
+
+def free_port() -> int:
+    """Find a loopback port that nobody listens on."""
+    for port in random.sample(PORTS, 200):  # `random` may be seeded alike in every worker, hence the bind
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise RuntimeError(f"no free port between {PORTS.start} and {PORTS.stop}")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Return once `condition()` holds; raises TimeoutError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds:g} s")
+        time.sleep(0.02)
+
+
+class Server(ABC):
+    """One server process with its directory. Make it with `start()`, always end it with `remove()`."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._account = _unprivileged_account()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"flexcore-test-{self.name}-"))
+        if self._account is not None:
+            os.chown(self.directory, self._account.pw_uid, self._account.pw_gid)
+        self.port = free_port()
+        self.log = self.directory / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server's main process."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the main process lives (a hung one does)."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process and wait until it answers by its own protocol."""
+        if self.running:
+            raise RuntimeError(f"{self.name} runs already")
+        if not self.log.exists():
+            self._prepare()
+        with self.log.open("ab") as log:
+            self._process = self._spawn(self._command(), log)
+        try:
+            wait_until(self._answers_or_died, START_SECONDS, f"{self.name} answering on port {self.port}")
+        except TimeoutError:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the process in good order."""
+        self.resume()
+        self._end(self._stop_signal())
+
+    def kill(self) -> None:
+        """End the process, and every process it started, as a crash would: SIGKILL."""
+        family = _family(self.pid) if self.running else []
+        self._end(signal.SIGKILL)
+        for pid in family[1:]:
+            wait_until(lambda pid=pid: not _alive(pid), STOP_SECONDS, f"end of {self.name}'s process {pid}")
+
+    def hang(self) -> None:
+        """Stop the process and its children in mid-air: connections stay open, nothing answers any more."""
+        for pid in _family(self.pid):
+            _signal(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Continue after `hang()`."""
+        if self.running:
+            for pid in reversed(_family(self.pid)):
+                _signal(pid, signal.SIGCONT)
+
+    def ensure_running(self) -> None:
+        """Bring the server back from whatever a test did to it."""
+        self.resume()
+        if not self.running:
+            self.start()
+
+    def remove(self) -> None:
+        """End the process and delete its directory."""
+        if self.running:
+            self.resume()
+            self.kill()
+        shutil.rmtree(self.directory)
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Write what the server needs before its first start."""
+
+    @abstractmethod
+    def _command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _stop_signal(self) -> signal.Signals: ...
+
+    @abstractmethod
+    def _answers(self) -> bool: ...
+
+    def _answers_or_died(self) -> bool:
+        if not self.running:
+            raise RuntimeError(f"{self.name} ended while starting; its log:\n{self.log.read_text()[-4000:]}")
+        return self._answers()
+
+    def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        account = self._account
+        return subprocess.Popen(
+            command,
+            cwd=self.directory,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.directory)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+            start_new_session=True,
+            # Runs after the change of user, which would clear it.
+            preexec_fn=_die_with_parent,
+        )
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            self._process.wait(STOP_SECONDS)
+
+
+class PostgresServer(Server):
+    """PostgreSQL with data checksums and scram-sha-256 only, and FlexCore's two roles."""
+
+    name = "postgresql"
+    owner = "flexcore_owner"
+    runtime = "flexcore"
+
+    def __init__(self) -> None:
+        self._programs = _postgres_programs()
+        super().__init__()
+        self._passwords = {role: secrets.token_urlsafe(12) for role in ("postgres", self.owner, self.runtime)}
+        self._data = self.directory / "data"
+
+    def login(self, role: str, database: str = "postgres") -> Login:
+        """How `role` (postgres, flexcore_owner or flexcore) reaches `database`."""
+        return Login("127.0.0.1", self.port, role, self._passwords[role], database)
+
+    def connect(self, role: str = "postgres", database: str = "postgres") -> psycopg.Connection:
+        """Open a connection in autocommit mode."""
+        login = self.login(role, database)
+        return psycopg.connect(
+            host=login.host,
+            port=login.port,
+            user=login.user,
+            password=login.password,
+            dbname=login.database,
+            connect_timeout=5,
+            autocommit=True,
+        )
+
+    def create_roles(self) -> None:
+        """Create FlexCore's owner role and its runtime role, neither with any special right."""
+        with self.connect() as connection:
+            for role in (self.owner, self.runtime):
+                connection.execute(
+                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                        sql.Identifier(role), sql.Literal(self._passwords[role])
+                    )
+                )
+
+    def create_database(self, name: str, template: str = "template0") -> None:
+        """Create an empty database that FlexCore's owner role owns, or a copy of `template`."""
+        with self.connect() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(self.owner), sql.Identifier(template)
+                )
+            )
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, ending its sessions."""
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _prepare(self) -> None:
+        password_file = self.directory / "superuser"
+        password_file.write_text(self._passwords["postgres"])
+        password_file.chmod(0o644)  # in a directory that only its owner enters
+        with self.log.open("ab") as log:
+            initdb = self._spawn(
+                [
+                    str(self._programs / "initdb"),
+                    f"--pgdata={self._data}",
+                    "--username=postgres",
+                    f"--pwfile={password_file}",
+                    "--auth=scram-sha-256",
+                    "--data-checksums",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ],
+                log,
+            )
+        if initdb.wait(START_SECONDS) != 0:
+            raise RuntimeError(f"initdb failed:\n{self.log.read_text()[-4000:]}")
+
+    def _command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+            "shared_buffers": "32MB",
+            "max_connections": "60",
+            "log_min_messages": "warning",
+        }
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+        return [str(self._programs / "postgres"), "-D", str(self._data), *options]
+
+    def _stop_signal(self) -> signal.Signals:
+        return signal.SIGINT  # "fast": ends the sessions, then writes everything out
+
+    def _answers(self) -> bool:
+        try:
+            with self.connect() as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+
+class RedisServer(Server):
+    """Redis as FlexCore meets it in production: append-only file, `default` user off, an ACL user of its own."""
+
+    name = "redis"
+    runtime = "flexcore"
+
+    def __init__(self) -> None:
+        self._program = _program("redis-server", "redis-server")
+        super().__init__()
+        self._passwords = {role: secrets.token_urlsafe(12) for role in ("admin", self.runtime)}
+        self._configuration = self.directory / "redis.conf"
+
+    def _prepare(self) -> None:
+        rights = "+@all -@admin -@dangerous +info"
+        self._configuration.write_text(
+            f"""
+            bind 127.0.0.1
+            port {self.port}
+            dir {self.directory}
+            appendonly yes
+            maxmemory-policy noeviction
+            daemonize no
+            user default off
+            user admin on >{self._passwords["admin"]} ~* &* +@all
+            user {self.runtime} on >{self._passwords[self.runtime]} ~flexcore:* &flexcore:* {rights}
+            """
+        )
+
+    def login(self, role: str = runtime) -> Login:
+        """How `role` (flexcore or admin) reaches the server."""
+        return Login("127.0.0.1", self.port, role, self._passwords[role])
+
+    def connect(self, role: str = "admin") -> redis.Redis:
+        """Open a client whose every step is bounded in time."""
+        login = self.login(role)
+        return redis.Redis(
+            host=login.host,
+            port=login.port,
+            username=login.user,
+            password=login.password,
+            socket_timeout=5,
+            socket_connect_timeout=5,
+        )
+
+    def _command(self) -> list[str]:
+        return [self._program, str(self._configuration)]
+
+    def _stop_signal(self) -> signal.Signals:
+        return signal.SIGTERM
+
+    def _answers(self) -> bool:
+        with self.connect() as client:
+            try:
+                return bool(client.ping())
+            except redis.exceptions.ConnectionError:  # also while it loads its data
+                return False
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+@contextlib.contextmanager
+def serving(server: AnyServer) -> Iterator[AnyServer]:
+    """Run `server` for the length of a block, and remove it after, whatever happened."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+def _postgres_programs() -> Path:
+    """Find the directory of the newest PostgreSQL's programs, Debian's place first."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return (found[-1] if found else Path(_program("initdb", "postgresql"))).parent
+
+
+def _program(name: str, package: str) -> str:
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        raise MissingServer(f"the tests need the program '{name}'; install the package '{package}'")
+    return path
+
+
+def _unprivileged_account() -> pwd.struct_passwd | None:
+    """Who runs the servers when we are root, whom PostgreSQL refuses; None keeps the present user."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise MissingServer("the tests run as root and need a user 'postgres' or 'nobody' to run PostgreSQL as")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _family(pid: int) -> list[int]:
+    """`pid` and its direct children, itself first; PostgreSQL's backends each lead a session of their own."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return [pid]
+    return [pid, *map(int, children)]
+
+
+def _signal(pid: int, what: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, what)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
