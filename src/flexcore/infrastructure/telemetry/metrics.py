@@ -1,0 +1,169 @@
+"""Prometheus metrics of the process."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from platform import python_version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from flexcore.application.ports import (
+    EventQuery,
+    EventStore,
+    PluginRequest,
+    PluginResult,
+    PluginRunner,
+    ResourceUsage,
+)
+from flexcore.domain.errors import ExecutionTimedOut
+from flexcore.domain.events import NewEvent, RecordedEvent
+from flexcore.domain.manifest import PluginManifest
+
+_REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_EXECUTION_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """The registry and everything that is counted in it."""
+
+    def __init__(self, *, version: str, node_id: str) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "flexcore_http_requests_total",
+            "HTTP requests by route template",
+            ("route", "method", "status"),
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "flexcore_http_request_duration_seconds",
+            "Time to serve an HTTP request",
+            ("route", "method"),
+            buckets=_REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._executions = Counter(
+            "flexcore_plugin_executions_total",
+            "Plugin executions by how they ended",
+            ("plugin", "outcome"),
+            registry=registry,
+        )
+        self._execution_seconds = Histogram(
+            "flexcore_plugin_execution_duration_seconds",
+            "Time a plugin execution took",
+            ("plugin",),
+            buckets=_EXECUTION_SECONDS,
+            registry=registry,
+        )
+        self._running = Gauge("flexcore_plugin_executions_running", "Plugin executions running now", registry=registry)
+        self._events = Counter(
+            "flexcore_events_appended_total", "Events this node appended to the event log", registry=registry
+        )
+        build = Gauge(
+            "flexcore_build_info", "What runs here; always 1", ("version", "node_id", "python"), registry=registry
+        )
+        build.labels(version, node_id, python_version()).set(1)
+        self._by_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def request_finished(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request; every argument but the duration is from a small fixed set."""
+        key = (route, method, status)
+        found = self._by_request.get(key)
+        if found is None:
+            # labels() costs more than counting does, so its result is kept.
+            found = self._requests.labels(route, method, str(status)), self._request_seconds.labels(route, method)
+            self._by_request[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def execution_started(self) -> None:
+        """Count one more running execution."""
+        self._running.inc()
+
+    def execution_finished(self, plugin: str, outcome: str, seconds: float) -> None:
+        """Count one execution that ended."""
+        self._running.dec()
+        self._executions.labels(plugin, outcome).inc()
+        self._execution_seconds.labels(plugin).observe(seconds)
+
+    def events_appended(self, number: int) -> None:
+        """Count events that are in the log now."""
+        self._events.inc(number)
+
+    def watch_dependencies(self, up: Callable[[], Mapping[str, bool]]) -> None:
+        """Show what `up` says about each dependency whenever the metrics are read."""
+        self._registry.register(_Dependencies(up))
+
+    def render(self) -> bytes:
+        """Return Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Dependencies(Collector):
+    def __init__(self, up: Callable[[], Mapping[str, bool]]) -> None:
+        self._up = up
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "flexcore_dependency_up", "1 while the component passes its health check", labels=("dependency",)
+        )
+        for name, works in self._up().items():
+            family.add_metric((name,), float(works))
+        yield family
+
+
+class MeteredEventStore:
+    """An event store that counts what it appends."""
+
+    def __init__(self, store: EventStore, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
+        """Append and count."""
+        recorded = await self._store.append(events)
+        self._metrics.events_appended(len(recorded))
+        return recorded
+
+    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
+        """Read, as the store does."""
+        return await self._store.read(query, after_position)
+
+    async def count(self) -> int:
+        """Count, as the store does."""
+        return await self._store.count()
+
+
+class MeteredPluginRunner:
+    """A plugin runner that counts and times what it runs."""
+
+    def __init__(self, runner: PluginRunner, metrics: Metrics) -> None:
+        self._runner = runner
+        self._metrics = metrics
+
+    @property
+    def manifests(self) -> Mapping[str, PluginManifest]:
+        """The runner's plugins."""
+        return self._runner.manifests
+
+    def usage(self, plugin_id: str) -> ResourceUsage:
+        """Tell what the runner tells."""
+        return self._runner.usage(plugin_id)
+
+    async def run(self, request: PluginRequest) -> PluginResult:
+        """Run, count and time."""
+        started = time.perf_counter()
+        outcome = "failed"
+        self._metrics.execution_started()
+        try:
+            result = await self._runner.run(request)
+        except ExecutionTimedOut:
+            outcome = "timed_out"
+            raise
+        else:
+            outcome = "completed" if result.success else "unsuccessful"
+            return result
+        finally:
+            self._metrics.execution_finished(request.plugin_id, outcome, time.perf_counter() - started)

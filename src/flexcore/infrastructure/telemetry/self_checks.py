@@ -1,0 +1,65 @@
+"""Probes of what the node itself brings along: its plugins, its execution slots, its disk."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from flexcore.application.plugins import Plugins
+from flexcore.application.ports import PluginRunner, ProbeResult
+from flexcore.domain.errors import Unavailable
+
+LEAST_FREE_SHARE: Final = 0.05
+_GIBIBYTE: Final = 1 << 30
+
+
+class PluginRuntimeProbe:
+    """Checks that plugins can be started: there are some, and the interpreter they run under is there."""
+
+    name: Final = "plugin_runtime"
+
+    def __init__(self, runner: PluginRunner) -> None:
+        self._runner = runner
+
+    async def check(self) -> ProbeResult:
+        """Verify it; raises Unavailable."""
+        if not os.access(sys.executable, os.X_OK):
+            raise Unavailable(self.name, "the interpreter that runs plugins is gone; install this release again")
+        number = len(self._runner.manifests)
+        if number == 0:
+            raise Unavailable(self.name, "there is no plugin to run; install this release again")
+        return ProbeResult(None, f"{number} plugins can run here, each execution in a process of its own")
+
+
+class JobQueueProbe:
+    """Tells how busy the execution slots are. Nothing is queued: an execution runs at once or is refused."""
+
+    name: Final = "job_queue"
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+
+    async def check(self) -> ProbeResult:
+        """Count; full slots are no failure."""
+        return ProbeResult(
+            None, f"{self._plugins.active_executions} of {self._plugins.slots} execution slots busy; nothing is queued"
+        )
+
+
+class DiskProbe:
+    """Checks that the file system of `path` has room."""
+
+    name: Final = "disk"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def check(self) -> ProbeResult:
+        """Measure in a thread, because a dead network file system blocks; raises Unavailable below 5 % free."""
+        usage = await asyncio.to_thread(os.statvfs, self._path)
+        free_share = usage.f_bavail / usage.f_blocks if usage.f_blocks else 1.0
+        message = f"{usage.f_bavail * usage.f_frsize / _GIBIBYTE:.1f} GiB ({free_share:.0%}) free for temporary files"
+        if free_share < LEAST_FREE_SHARE:
+            raise Unavailable(self.name, f"{message}, less than {LEAST_FREE_SHARE:.0%}; make room")
+        return ProbeResult(None, message)

@@ -1,0 +1,1 @@
+"""The HTTP API: one table of operations drives routing, validation and the OpenAPI document."""

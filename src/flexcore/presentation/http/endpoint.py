@@ -1,0 +1,83 @@
+"""Serves one path: picks the operation by method, checks access and input, calls the handler, encodes its answer."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from flexcore.domain.errors import FlexCoreError
+from flexcore.presentation.http.access import AccessPolicy
+from flexcore.presentation.http.operations import Answer, Call, Operation
+from flexcore.presentation.http.problems import HttpError, from_failure, not_found
+from flexcore.presentation.http.validation import decode_body, decode_query, read_body
+
+ROUTE: Final = "flexcore.route"
+"""Scope key: the path template of the request's route, for metrics and the log."""
+CORRELATION: Final = "flexcore.correlation_id"
+"""Scope key: the request's correlation id."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_JSON: Final = b"application/json"
+
+
+class Endpoint:
+    """An ASGI application for one path. Failures leave it as HttpError, for the observer to answer."""
+
+    def __init__(self, operations: Sequence[Operation], access: AccessPolicy, max_body_bytes: int) -> None:
+        self._path = operations[0].path
+        self._calls: dict[str, _Caller] = {
+            operation.method: _Caller(operation, access, max_body_bytes) for operation in operations
+        }
+        if "GET" in self._calls:
+            self._calls["HEAD"] = self._calls["GET"]  # uvicorn leaves the body of the answer out
+        self._allow = ", ".join(sorted(self._calls))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        scope[ROUTE] = self._path
+        caller = self._calls.get(scope["method"])
+        if caller is None:
+            detail = f"{scope['method']} is not allowed here; allowed are {self._allow}."
+            raise HttpError(405, "method-not-allowed", "Method not allowed", detail, headers={"allow": self._allow})
+        await caller.serve(scope, receive, send)
+
+
+class _Caller:
+    def __init__(self, operation: Operation, access: AccessPolicy, max_body_bytes: int) -> None:
+        self._operation = operation
+        self._access = access
+        self._max_body_bytes = max_body_bytes
+        self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
+        self._headers = {
+            status: (b"content-type", content.media_type.encode()) for status, content in operation.answers.items()
+        }
+        self._json = {status for status, content in operation.answers.items() if content.media_type == _JSON.decode()}
+        self._query = functools.lru_cache(maxsize=16)(lambda text: decode_query(text, operation.query))
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._operation
+        if not operation.open:
+            self._access.check(scope)
+        query = self._query(scope["query_string"])
+        body: Any = None
+        if self._decoder is not None:
+            body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
+        try:
+            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION]))
+        except FlexCoreError as error:
+            raise from_failure(error) from error
+        await self._send(answer, send)
+
+    async def _send(self, answer: Answer, send: Send) -> None:
+        content = _encode(answer.content) if answer.status in self._json else answer.content
+        headers = [self._headers[answer.status], (b"content-length", str(len(content)).encode())]
+        headers.extend((name.encode(), value.encode()) for name, value in answer.headers.items())
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+async def no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 404 for a path that has no route."""
+    raise not_found("There is nothing at this path. GET /openapi.json lists what there is.")

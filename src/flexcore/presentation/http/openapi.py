@@ -1,0 +1,108 @@
+"""The OpenAPI 3.1 document, made from the same declarations that route and validate requests."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from flexcore.presentation.http.operations import Operation
+from flexcore.presentation.http.problems import MEDIA_TYPE, Problem
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_CORRELATION: Final = {"$ref": "#/components/headers/CorrelationId"}
+
+
+def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
+    """Describe `operations`."""
+    types = {id(kind): kind for operation in operations for kind in _types(operation)}
+    schemas, components = msgspec.json.schema_components(
+        [*types.values(), Problem], schema_hook=None, ref_template=_REFERENCE
+    )
+    schema_of = dict(zip(types, schemas, strict=False))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "FlexCore",
+            "version": version,
+            "description": "Runtime container service: plugins in isolated processes and an event log.",
+            "license": {"name": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "headers": {
+                "CorrelationId": {
+                    "description": "The request's X-Correlation-ID, or one made for it",
+                    "schema": {"type": "string"},
+                }
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _types(operation: Operation) -> list[Any]:
+    kinds = [content.type for content in operation.answers.values() if content.type is not None]
+    return kinds if operation.body is None else [*kinds, operation.body]
+
+
+def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "security": [] if operation.open else [{"token": []}],
+        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "responses": _responses(operation, schema_of),
+    }
+    if operation.body is not None:
+        content = {"application/json": {"schema": schema_of[id(operation.body)]}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in operation.path_parameters
+    ]
+
+
+def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+    (reference,), components = msgspec.json.schema_components([operation.query], ref_template="{name}")
+    schema = components[reference["$ref"]]
+    parameters = []
+    for name, described in schema["properties"].items():
+        details = dict(described)
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": name in schema.get("required", ()),
+                "description": details.pop("description", ""),
+                "schema": details,
+            }
+        )
+    return parameters
+
+
+def _responses(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, content in operation.answers.items():
+        schema = {"type": "string"} if content.type is None else schema_of[id(content.type)]
+        responses[str(status)] = {
+            "description": content.description,
+            "headers": {"X-Correlation-ID": _CORRELATION},
+            "content": {content.media_type: {"schema": schema}},
+        }
+    for status in operation.all_problems:
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": {"X-Correlation-ID": _CORRELATION},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(name=Problem.__name__)}}},
+        }
+    return dict(sorted(responses.items()))

@@ -1,0 +1,83 @@
+"""What a route is: everything that routing, validation and the OpenAPI document need to know about it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+Query = TypeVar("Query")
+Body = TypeVar("Body")
+
+
+class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of an operation that takes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Query, Body]):
+    """One valid request."""
+
+    path: Mapping[str, str]
+    query: Query
+    body: Body
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler gives back. `content` is encoded as JSON, unless it is bytes of the declared media type."""
+
+    content: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an answer holds, for the OpenAPI document: a type msgspec can describe, or text of another media type."""
+
+    type: Any
+    description: str
+    media_type: str = "application/json"
+
+
+Handler = Callable[[Call[Any, Any]], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path.
+
+    `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
+    document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    name: str
+    summary: str
+    tag: str
+    handler: Handler
+    answers: Mapping[int, Content]
+    problems: tuple[int, ...] = ()
+    query: type[Struct] = NoParameters
+    body: Any = None
+    open: bool = False
+
+    @property
+    def all_problems(self) -> tuple[int, ...]:
+        """Every status this operation may answer with a problem document."""
+        statuses = {500, *self.problems}
+        if not self.open:
+            statuses.add(401)
+        if self.query is not NoParameters or self.path_parameters:
+            statuses.add(400)
+        if self.body is not None:
+            statuses |= {400, 413, 415}
+        return tuple(sorted(statuses - set(self.answers)))
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """Names between braces in the path."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))

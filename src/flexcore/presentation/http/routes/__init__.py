@@ -1,0 +1,1 @@
+"""The operations, one module per part of the API; `flexcore.presentation.http.app` joins them."""

@@ -1,0 +1,127 @@
+"""The plugins: list, inspect, execute."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from flexcore.application.plugin_views import (
+    DEFAULT_TIMEOUT_SECONDS,
+    ExecutePlugin,
+    Execution,
+    PluginPage,
+    PluginStatusView,
+    PluginView,
+)
+from flexcore.application.plugins import MAX_PAGE, Plugins
+from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+
+_PLUGINS = "/api/v1/flexcore/plugins"
+
+
+class PluginsQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Parameters of GET plugins."""
+
+    status: Annotated[Literal["active", "inactive", "error"] | None, Meta(description="Only plugins so")] = None
+    type: Annotated[str | None, Meta(description="Only plugins of this type", max_length=63)] = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Plugins a page")] = 50
+    offset: Annotated[int, Meta(ge=0, description="Plugins to leave out at the start")] = 0
+
+
+class ExecuteParameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long it may take, and what to work on."""
+
+    timeout_seconds: Annotated[float, Meta(ge=1, le=300)] = DEFAULT_TIMEOUT_SECONDS
+    data: dict[str, Any] = {}
+
+
+class ExecuteMetadata(Struct, frozen=True, forbid_unknown_fields=True):
+    """On whose behalf; the correlation id defaults to that of the request."""
+
+    correlation_id: Annotated[str | None, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")] = None
+    user_id: Annotated[str | None, Meta(min_length=1, max_length=255)] = None
+
+
+class ExecuteBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """One operation of a plugin; without a name it is the plugin's default one."""
+
+    operation: Annotated[str | None, Meta(min_length=1, max_length=63)] = None
+    parameters: ExecuteParameters = ExecuteParameters()
+    metadata: ExecuteMetadata = ExecuteMetadata()
+
+
+class PluginRoutes:
+    """/api/v1/flexcore/plugins and below."""
+
+    def __init__(self, plugins: Plugins) -> None:
+        self._plugins = plugins
+
+    def operations(self) -> tuple[Operation, ...]:
+        """Declare the routes."""
+        return (
+            Operation(
+                method="GET",
+                path=_PLUGINS,
+                name="listPlugins",
+                summary="Installed plugins, ordered by id",
+                tag="plugins",
+                handler=self._list,
+                query=PluginsQuery,
+                answers={200: Content(PluginPage, "One page of plugins")},
+                problems=(503,),
+            ),
+            Operation(
+                method="GET",
+                path=_PLUGINS + "/{id}",
+                name="getPlugin",
+                summary="One plugin",
+                tag="plugins",
+                handler=self._get,
+                answers={200: Content(PluginView, "The plugin")},
+                problems=(404, 503),
+            ),
+            Operation(
+                method="GET",
+                path=_PLUGINS + "/{id}/status",
+                name="getPluginStatus",
+                summary="How one plugin fares",
+                tag="plugins",
+                handler=self._status,
+                answers={200: Content(PluginStatusView, "Its executions and what they use now")},
+                problems=(404, 503),
+            ),
+            Operation(
+                method="POST",
+                path=_PLUGINS + "/{id}/execute",
+                name="executePlugin",
+                summary="Run one operation of a plugin to its end",
+                tag="plugins",
+                handler=self._execute,
+                body=ExecuteBody,
+                answers={200: Content(Execution, "The plugin's answer")},
+                problems=(404, 409, 429, 503, 504),
+            ),
+        )
+
+    async def _list(self, call: Call[PluginsQuery, None]) -> Answer:
+        query = call.query
+        return Answer(
+            await self._plugins.page(status=query.status, type=query.type, limit=query.limit, offset=query.offset)
+        )
+
+    async def _get(self, call: Call[NoParameters, None]) -> Answer:
+        return Answer(await self._plugins.get(call.path["id"]))
+
+    async def _status(self, call: Call[NoParameters, None]) -> Answer:
+        return Answer(await self._plugins.status(call.path["id"]))
+
+    async def _execute(self, call: Call[NoParameters, ExecuteBody]) -> Answer:
+        body = call.body
+        command = ExecutePlugin(
+            plugin_id=call.path["id"],
+            operation=body.operation,
+            data=body.parameters.data,
+            timeout_seconds=body.parameters.timeout_seconds,
+            correlation_id=body.metadata.correlation_id or call.correlation_id,
+            user_id=body.metadata.user_id,
+        )
+        return Answer(await self._plugins.execute(command))

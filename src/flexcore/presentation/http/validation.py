@@ -1,0 +1,101 @@
+"""Turns a request's query string and body into the types an operation declares, or into a 400 that names the field."""
+
+import re
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Struct
+from starlette.types import Receive, Scope
+
+from flexcore.presentation.http.problems import HttpError, ProblemField, bad_request
+
+_AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`$")
+_MAX_PARAMETERS: Final = 100
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+def decode_query(query_string: bytes, into: type[Struct]) -> Struct:
+    """Decode and check the query parameters; raises HttpError 400."""
+    values: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError as error:
+        raise bad_request("The query string is not valid percent-encoded UTF-8, or has too many parameters.") from error
+    for name, value in pairs:
+        if name in values:
+            raise _wrong_parameter(name, "given more than once")
+        values[name] = value
+    try:
+        return msgspec.convert(values, into, strict=False)
+    except msgspec.ValidationError as error:
+        wrong = _problem_field(str(error), known=into.__struct_encode_fields__)
+        raise _wrong_parameter(wrong.field, wrong.message) from error
+
+
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Read the whole JSON body; raises HttpError 413 or 415, or ClientGoneError."""
+    headers = dict(scope["headers"])
+    content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+    if content_type != b"application/json":
+        detail = "The body must be JSON, sent with Content-Type: application/json."
+        raise HttpError(415, "unsupported-media-type", "Unsupported media type", detail)
+    # The length was checked for being a number by the HTTP parser.
+    if int(headers.get(b"content-length", b"0")) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def decode_body(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> Any:
+    """Decode and check a JSON body; raises HttpError 400."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        known = getattr(decoder.type, "__struct_encode_fields__", ())
+        wrong = _problem_field(str(error), known=known)
+        raise bad_request(f"The body is not valid: {wrong.field}: {wrong.message}.", wrong) from error
+    except RecursionError as error:
+        raise bad_request("The body is nested too deeply.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise bad_request(f"The body is not JSON: {error}.") from error
+
+
+def _problem_field(message: str, known: tuple[str, ...]) -> ProblemField:
+    """Translate msgspec's message: `field` as the caller wrote it, and what is wrong with it."""
+    at = _AT.search(message)
+    place = "" if at is None else at["place"].removeprefix("$").removeprefix(".")
+    text = _AT.sub("", message)
+    if unknown := _UNKNOWN.match(text):
+        name = f"{place}.{unknown['name']}" if place else unknown["name"]
+        return ProblemField(name, "unknown" + ("" if place else f"; known are {', '.join(known) or 'none'}"))
+    if missing := _MISSING.match(text):
+        return ProblemField(f"{place}.{missing['name']}" if place else missing["name"], "required")
+    return ProblemField(place or "body", text.replace("`", "").replace("Expected", "expected"))
+
+
+def _wrong_parameter(name: str, message: str) -> HttpError:
+    return bad_request(f"Query parameter {name}: {message}.", ProblemField(name, message))
+
+
+def _too_large(max_bytes: int) -> HttpError:
+    # The rest of the body is not read, so the connection can't carry another request.
+    detail = f"The body is larger than the {max_bytes} bytes this server accepts."
+    return HttpError(413, "body-too-large", "Body too large", detail, headers={"connection": "close"})

@@ -1,0 +1,223 @@
+"""FlexCore's settings: the one place that knows their names, types, limits, defaults and environment variables.
+
+Every leaf is declared with `option` or `secret`; `flexcore.configuration` reads the declarations to load, check and
+explain the values. A setting `http.port` stands under `http:` `port:` in config.yaml.
+"""
+
+import socket
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+DEVELOPMENT_PASSWORD = "flexcore_dev_2025"  # noqa: S105 - public by contract, and refused in production
+MINIMUM_TOKEN_LENGTH = 24
+
+
+class Secret:
+    """A value that never shows itself: `str`, `repr` and f-strings give `***`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one call that has to send it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+def option(description: str, *, env: str | None = None, allowed: str | None = None, **limits: Any) -> Meta:
+    """Declare a setting: `env` overrides the file; `allowed` words a limit that a pattern alone would obscure."""
+    return Meta(description=description, extra={"env": env, "allowed": allowed}, **limits)
+
+
+def secret(description: str, *, env: str, credential: str, minimum: int = 1, development: str | None = None) -> Meta:
+    """Declare a secret: read from `env`, the file named by `env`_FILE, or the systemd credential, in this order.
+
+    Secrets are never read from config.yaml. `minimum` is a length in characters; `development` is a default that
+    exists only with `environment: development`.
+    """
+    extra = {"env": env, "credential": credential, "minimum": minimum, "development": development, "allowed": None}
+    return Meta(description=description, extra=extra)
+
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+HostName = Annotated[str, Meta(pattern=r"^[^\s/@]{1,253}$")]
+HOST = "a host name or an address"
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True):
+    """The listening socket."""
+
+    host: Annotated[HostName, option("Address to listen on", env="FLEXCORE_HOST", allowed=HOST)] = "127.0.0.1"
+    port: Annotated[int, option("TCP port to listen on; 0 takes any free one", env="FLEXCORE_PORT", ge=0, le=65535)] = (
+        8080
+    )
+    max_body_bytes: Annotated[
+        int, option("Largest request body in bytes", env="FLEXCORE_MAX_BODY_BYTES", ge=1024, le=1 << 30)
+    ] = 10 * 1024 * 1024
+    tls_cert_file: Annotated[
+        str | None, option("PEM certificate chain; serves HTTPS", env="FLEXCORE_TLS_CERT_FILE", min_length=1)
+    ] = None
+    tls_key_file: Annotated[
+        str | None, option("PEM private key of the certificate", env="FLEXCORE_TLS_KEY_FILE", min_length=1)
+    ] = None
+
+
+class AuthSettings(Struct, frozen=True, kw_only=True):
+    """Who may call the API."""
+
+    mode: Annotated[
+        Literal["token", "off"],
+        option("Bearer token, or no check at all (development on a loopback address only)", env="FLEXCORE_AUTH_MODE"),
+    ] = "token"
+    token: Annotated[
+        Secret | None,
+        secret(
+            "Bearer token with administrator rights",
+            env="FLEXCORE_API_TOKEN",
+            credential="api_token",
+            minimum=MINIMUM_TOKEN_LENGTH,
+        ),
+    ] = None
+
+
+class PostgresSettings(Struct, frozen=True, kw_only=True):
+    """The database that holds the events."""
+
+    host: Annotated[HostName, option("PostgreSQL host", env="POSTGRES_HOST", allowed=HOST)] = "127.0.0.1"
+    port: Annotated[Port, option("PostgreSQL port", env="POSTGRES_PORT")] = 5432
+    database: Annotated[str, option("Database name", env="POSTGRES_DB", min_length=1, max_length=63)] = "flexcore"
+    user: Annotated[str, option("Role of the running server", env="POSTGRES_USER", min_length=1, max_length=63)] = (
+        "flexcore"
+    )
+    owner_user: Annotated[
+        str, option("Role that owns the schema and migrates it", env="POSTGRES_OWNER_USER", min_length=1, max_length=63)
+    ] = "flexcore_owner"
+    password: Annotated[
+        Secret | None,
+        secret(
+            "Password of the running server's role",
+            env="POSTGRES_PASSWORD",
+            credential="postgres_password",
+            development=DEVELOPMENT_PASSWORD,
+        ),
+    ] = None
+    owner_password: Annotated[
+        Secret | None,
+        secret(
+            "Password of the owner role; only `flexcore migrate` needs it",
+            env="POSTGRES_OWNER_PASSWORD",
+            credential="postgres_owner_password",
+            development=DEVELOPMENT_PASSWORD,
+        ),
+    ] = None
+
+
+class RedisSettings(Struct, frozen=True, kw_only=True):
+    """Coordination between nodes."""
+
+    host: Annotated[HostName, option("Redis host", env="REDIS_HOST", allowed=HOST)] = "127.0.0.1"
+    port: Annotated[Port, option("Redis port", env="REDIS_PORT")] = 6379
+    username: Annotated[str | None, option("Redis ACL user", env="REDIS_USERNAME", min_length=1)] = None
+    password: Annotated[
+        Secret | None, secret("Password of the Redis user", env="REDIS_PASSWORD", credential="redis_password")
+    ] = None
+
+
+class EventStoreSettings(Struct, frozen=True, kw_only=True):
+    """Where events are kept."""
+
+    type: Annotated[Literal["postgres"], option("Kind of event store", env="EVENT_STORE_TYPE")] = "postgres"
+    connection: Annotated[
+        Secret | None,
+        secret(
+            "postgres:// address that overrides postgres.host, port, database, user and password",
+            env="EVENT_STORE_CONNECTION",
+            credential="event_store_connection",
+        ),
+    ] = None
+
+
+class ExecutionSettings(Struct, frozen=True, kw_only=True):
+    """Limits of plugin executions."""
+
+    slots: Annotated[
+        int, option("Executions that may run at once on this node", env="FLEXCORE_EXECUTION_SLOTS", ge=1, le=1024)
+    ] = 8
+    max_timeout_seconds: Annotated[
+        int,
+        option(
+            "Longest time limit a caller may ask for, in seconds",
+            env="FLEXCORE_EXECUTION_MAX_TIMEOUT_SECONDS",
+            ge=1,
+            le=300,
+        ),
+    ] = 300
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """What is logged, and how much of it the logs routes can serve."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], option("Lowest level that is logged", env="FLEXCORE_LOG_LEVEL")
+    ] = "info"
+    buffer_records: Annotated[
+        int,
+        option("Records kept in memory for the logs routes", env="FLEXCORE_LOG_BUFFER_RECORDS", ge=100, le=1_000_000),
+    ] = 10_000
+
+
+ServiceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+ServiceUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+/?$")]
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything the server can be told."""
+
+    environment: Annotated[
+        Literal["development", "staging", "production"],
+        option("What this node is for; production refuses development defaults", env="FLEXCORE_ENV"),
+    ] = "development"
+    debug: Annotated[bool, option("Log at debug level; refused in production", env="FLEXCORE_DEBUG")] = False
+    # 54 characters, because PostgreSQL cuts application_name ("flexcore:<node_id>") at 63.
+    node_id: Annotated[
+        str,
+        option(
+            "Name of this node, unique in its cluster; the host name by default",
+            env="FLEXCORE_NODE_ID",
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,53}$",
+            allowed="up to 54 letters, digits, dots, dashes and underscores",
+        ),
+    ] = msgspec.field(default_factory=lambda: socket.gethostname()[:54])
+    drain_seconds: Annotated[
+        int,
+        option(
+            "How long SIGTERM waits for running executions, in seconds", env="FLEXCORE_DRAIN_SECONDS", ge=0, le=3600
+        ),
+    ] = 20
+    http: HttpSettings = HttpSettings()
+    auth: AuthSettings = AuthSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    redis: RedisSettings = RedisSettings()
+    event_store: EventStoreSettings = EventStoreSettings()
+    executions: ExecutionSettings = ExecutionSettings()
+    logs: LogSettings = LogSettings()
+    services: Annotated[
+        dict[ServiceName, ServiceUrl],
+        option(
+            "FLEXT services shown by the services routes, name to base URL",
+            allowed="service names (lower case letters, digits, dashes), each with an http:// or https:// base URL",
+        ),
+    ] = msgspec.field(
+        default_factory=lambda: {
+            "flext-service": "http://127.0.0.1:8081",
+            "flext-auth": "http://127.0.0.1:8082",
+            "flext-web": "http://127.0.0.1:8083",
+            "flext-cli": "http://127.0.0.1:8084",
+        }
+    )
