@@ -1,0 +1,75 @@
+"""Where a service is: the addresses a check accepts, and the rule that none of them carries a password."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from .errors import InputError
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
+SERVICE_OF_SCHEME = {"http": "flexcore", "https": "flexcore", "postgresql": "postgresql", "redis": "redis"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed ``scheme://host:port[/prefix]``; ``prefix`` is only for HTTP behind a reverse proxy."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+
+    @property
+    def service(self) -> str:
+        """Which kind of service answers there: flexcore, postgresql or redis."""
+        return SERVICE_OF_SCHEME[self.scheme]
+
+    @property
+    def url(self) -> str:
+        """The address as a URL, without a trailing slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
+
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether traffic to it stays on the loopback interface."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_address(url: str) -> Address:
+    """Parse an address; raises InputError that says what is allowed and never repeats a password."""
+    allowed = "an address looks like http://host:8080, https://host:8443, postgresql://host:5432 or redis://host:6379"
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise InputError(f"The address cannot be read ({error}): {allowed}") from None
+    if "@" in url or parts.query or parts.fragment:
+        # Any of these may hold a secret, so the address itself is not quoted.
+        raise InputError(
+            "The address holds user information (user:password@), a query or a fragment: leave it out, a token belongs "
+            f"in its own option or file; {allowed}"
+        )
+    if parts.scheme not in DEFAULT_PORTS:
+        raise InputError(f"The address {url!r} has the scheme {parts.scheme or 'none'!r}: {allowed}")
+    if not parts.hostname or port == 0:
+        raise InputError(f"The address {url!r} has no host or port 0: {allowed}")
+    prefix = parts.path.rstrip("/")
+    if prefix and SERVICE_OF_SCHEME[parts.scheme] != "flexcore":
+        raise InputError(f"The address {url!r} has a path: {allowed}")
+    return Address(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], prefix)
+
+
+def password_in(url: str) -> str | None:
+    """Return the password that someone put into ``url``, so that a caller can hide it before it complains."""
+    try:
+        return urlsplit(url).password
+    except ValueError:
+        return None
