@@ -1,0 +1,145 @@
+"""A lab as a whole: its hosts, its network and what it holds of this machine."""
+
+import hashlib
+import ipaddress
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+from cgroups import v2_root
+from commands import LabError, run, wait_until
+from hosts import Host
+from kernel import KernelSettings
+from network import Network, routes_into
+
+STOP_SECONDS = 30
+COMMANDS = ("systemd-nspawn", "mmdebstrap", "ip", "iptables", "ssh-keygen", "apt-get")
+
+
+def debian_mirrors() -> dict[str, str]:
+    """Where this machine's apt gets Debian from: label of the archive (Debian, Debian-Security) to its address."""
+    if not shutil.which("apt-get"):
+        return {}
+    lines = run("apt-get", "indextargets", "--format", "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)", check=False).splitlines()
+    targets = (line.split("\t") for line in lines)
+    return {target[1]: target[2].rstrip("/") for target in targets if target[0] == "Debian"}
+
+
+def base_recipe() -> str:
+    """Digest of the files that shape a base: their names, modes and contents."""
+    directory = Path(__file__).parent.parent / "base"
+    digest = hashlib.sha256()
+    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
+        executable = os.access(file, os.X_OK)
+        digest.update(f"{file.relative_to(directory)} {executable}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+class Lab:
+    """A lab by its directory, whose last component is its name.
+
+    `lab.json` there says what it is to be: `base`, the directory below every host's own layer; `subnet`, as
+    address/prefix; `hosts`, each host's address by its name.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.name = directory, directory.name
+        self.network = Network(self.name)
+        self.kernel = KernelSettings(directory.parent)
+        self.known_hosts = directory / "ssh/known_hosts"
+
+    @staticmethod
+    def all_below(labs: Path) -> list["Lab"]:
+        """Every lab that left a trace: a directory, or cgroups."""
+        places = (labs, v2_root() / "flexcore-ops")
+        names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
+        return [Lab(labs / name) for name in sorted(names)]
+
+    def plan(self) -> dict[str, Any]:
+        """What lab.json says; empty for a lab that is not set up."""
+        file = self.directory / "lab.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    def host(self, name: str) -> Host:
+        """One host by its name, whether or not it exists."""
+        return Host(self.directory, name)
+
+    def hosts(self) -> list[Host]:
+        """Every host that left a trace: files, or cgroups."""
+        places = (self.directory / "hosts", v2_root() / "flexcore-ops" / self.name)
+        names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
+        return [self.host(name) for name in sorted(names)]
+
+    def known(self) -> str:
+        """What ssh needs to recognise the hosts, from their disks rather than from the network."""
+        addresses = self.plan().get("hosts", {})
+        return "".join(f"{addresses[host.name]} {host.public_key()}\n" for host in self.hosts() if host.public_key())
+
+    def inspect(self, subnet: str) -> dict[str, Any]:
+        """What is there, and what a lab on this subnet would find on this machine. Changes nothing, needs no root."""
+        existing = next(parent for parent in (self.directory, *self.directory.parents) if parent.exists())
+        root = os.geteuid() == 0
+        return {
+            "root": root,
+            "missing": [command for command in COMMANDS if shutil.which(command) is None],
+            "routes": routes_into(subnet, except_by=self.network.bridge) if shutil.which("ip") else [],
+            "free_mb": shutil.disk_usage(existing).free // 2**20,
+            "mirrors": debian_mirrors(),
+            "base_recipe": base_recipe(),
+            "plan": self.plan(),
+            "running": [host.name for host in self.hosts() if host.running()],
+            "reachable": root
+            and self.network.is_up(subnet)
+            and self.known_hosts.exists()
+            and self.known_hosts.read_text() == self.known(),
+        }
+
+    def start(self, names: list[str]) -> None:
+        """Bring up the network and boot hosts; what is up already is left alone."""
+        plan = self.plan()
+        if not plan:
+            raise LabError(f"there is no lab in {self.directory}: run `make up` first")
+        self.kernel.prepare(len(names))
+        if not self.network.is_up(plan["subnet"]):
+            self.network.up(plan["subnet"], [host.link for host in self.hosts()])
+        for name in names:
+            self.host(name).start(plan["base"])
+        self.known_hosts.write_text(self.known())
+
+    def keep(self, name: str) -> None:
+        """Run one host in this process until it is powered off."""
+        plan = self.plan()
+        subnet = ipaddress.IPv4Network(plan["subnet"])
+        address = f"{plan['hosts'][name]}/{subnet.prefixlen}"
+        self.host(name).keep(address, gateway=str(next(subnet.hosts())), bridge=self.network.bridge)
+
+    def stop(self, hosts: list[Host]) -> None:
+        """Power hosts off, all at once; one that takes too long loses its power."""
+        for host in hosts:
+            host.ask_to_stop()
+        wait_until(lambda: not any(host.group.populated() for host in hosts), STOP_SECONDS)
+        for host in hosts:
+            host.kill()
+
+    def end_connections(self) -> None:
+        """End the ssh connections that are kept open to the hosts."""
+        for entry in self.directory.glob("ssh/*@*"):
+            if stat.S_ISSOCK(entry.stat().st_mode):
+                run("ssh", "-o", f"ControlPath={entry}", "-O", "exit", "lab", check=False)
+
+    def down(self) -> bool:
+        """Remove the lab and every trace of it; whether there was one."""
+        hosts = self.hosts()
+        there = bool(hosts) or self.directory.exists() or not self.network.is_down()
+        self.end_connections()
+        self.stop(hosts)
+        for host in hosts:
+            host.remove()
+        self.network.down()
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+        self.kernel.restore()
+        return there
