@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,14 @@ def _converse(command: list[str], probe: Path, arguments: dict[str, Any]) -> tup
     except json.JSONDecodeError:
         return None, "it answered, but not with JSON"
     problem = f"exit status {answer.returncode}: {(answer.stderr.strip() or 'no message').splitlines()[-1]}"
-    for value in arguments.values():
-        if isinstance(value, Secret):
-            problem = problem.replace(value.reveal(), "***")
+    for secret in _secrets(arguments):
+        problem = problem.replace(secret.reveal(), "***")
     return None, problem
+
+
+def _secrets(arguments: Any) -> Iterator[Secret]:
+    if isinstance(arguments, Secret):
+        yield arguments
+    elif isinstance(arguments, dict):
+        for value in arguments.values():
+            yield from _secrets(value)

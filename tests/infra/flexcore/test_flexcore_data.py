@@ -1,0 +1,42 @@
+"""The data services answer FlexCore on this host, and nobody who is not FlexCore."""
+
+from typing import Any
+
+import pytest
+
+REFUSALS = ("wrong password", "other user", "other database", "superuser")
+
+
+def test_postgresql_answers_the_runtime_role(postgresql: dict[str, Any]) -> None:
+    assert postgresql["runtime"] == {"user": postgresql["runtime"].get("user"), "answered": True}
+
+
+@pytest.mark.parametrize("login", REFUSALS)
+def test_postgresql_refuses(postgresql: dict[str, Any], login: str) -> None:
+    # The server's own words: a login that fails because nobody answers proves nothing.
+    refusal = postgresql[login].get("refused", "it was let in")
+    assert "no pg_hba.conf entry for host" in refusal or "password authentication failed" in refusal, refusal
+
+
+def test_redis_answers_its_acl_user(redis: dict[str, Any]) -> None:
+    session = redis["flexcore"]
+    assert session["login"] == "OK"
+    assert session["replies"]["PING"] == "PONG"
+    assert session["replies"]["ACL WHOAMI"] == "flexcore"
+    assert session["replies"]["GET flexcore:verify"] is None
+
+
+@pytest.mark.parametrize(
+    "command", ["GET verify", "CONFIG GET maxmemory", "ACL LIST", "KEYS flexcore:verify", "DEBUG SLEEP 0"]
+)
+def test_redis_refuses_its_acl_user_what_is_not_flexcores(redis: dict[str, Any], command: str) -> None:
+    reply = redis["flexcore"]["replies"][command]
+    assert isinstance(reply, dict), f"it was answered: {reply}"
+    assert reply["error"].startswith("NOPERM")
+
+
+def test_redis_refuses_strangers(redis: dict[str, Any]) -> None:
+    assert redis["anonymous"]["replies"]["PING"]["error"].startswith("NOAUTH")
+    for caller in ("default", "wrong"):
+        assert redis[caller]["login"]["error"].startswith("WRONGPASS"), caller
+        assert redis[caller]["replies"]["PING"]["error"].startswith("NOAUTH"), caller
