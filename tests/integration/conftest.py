@@ -5,9 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from flexcore.infrastructure.postgres.access import PostgresAccess
+from flexcore.infrastructure.postgres.migrate import migrate
 from tests.servers import PostgresServer, RedisServer, serving
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Coroutine tests (`pytest.mark.anyio`) run on asyncio, as the server does."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +55,40 @@ def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
     yield name
     postgres_server.ensure_running()
     postgres_server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: PostgresServer) -> str:
+    """Name of a database with FlexCore's schema, to copy and never to connect to."""
+    name = "flexcore_template"
+    postgres_server.create_database(name)
+    migrate(access(postgres_server, name, postgres_server.owner), postgres_server.runtime)
+    return name
+
+
+@pytest.fixture
+def database_name(postgres_server: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """Name of a fresh database with FlexCore's schema and no event."""
+    name = f"flexcore_{next(_numbers)}"
+    postgres_server.create_database(name, template=migrated_template)
+    yield name
+    postgres_server.ensure_running()
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def runtime_access(postgres_server: PostgresServer, database_name: str) -> PostgresAccess:
+    """How the server reaches `database_name`."""
+    return access(postgres_server, database_name, postgres_server.runtime)
+
+
+@pytest.fixture
+def owner_access(postgres_server: PostgresServer, database_name: str) -> PostgresAccess:
+    """How migrations reach `database_name`."""
+    return access(postgres_server, database_name, postgres_server.owner)
+
+
+def access(server: PostgresServer, database: str, role: str) -> PostgresAccess:
+    """How `role` reaches `database`."""
+    login = server.login(role)
+    return PostgresAccess(login.host, login.port, database, login.user, login.password)

@@ -1,0 +1,1 @@
+"""FlexCore's event log on PostgreSQL: connections, store, queries, probes and schema."""
