@@ -62,6 +62,8 @@ class Configuration:
         for declaration in declarations():
             value = _lookup(self.settings, declaration.key)
             shown = "***" if isinstance(value, Secret) else msgspec.json.encode(value).decode()
+            if value is None:
+                shown = "not set"
             yield f"{declaration.key} = {shown}  ({self.sources[declaration.key]})"
 
 

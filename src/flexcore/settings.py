@@ -47,6 +47,7 @@ def secret(description: str, *, env: str, credential: str, minimum: int = 1, dev
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 HostName = Annotated[str, Meta(pattern=r"^[^\s/@]{1,253}$")]
+Text = Annotated[str, Meta(min_length=1)]
 HOST = "a host name or an address"
 
 
@@ -61,11 +62,11 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
         int, option("Largest request body in bytes", env="FLEXCORE_MAX_BODY_BYTES", ge=1024, le=1 << 30)
     ] = 10 * 1024 * 1024
     tls_cert_file: Annotated[
-        str | None, option("PEM certificate chain; serves HTTPS", env="FLEXCORE_TLS_CERT_FILE", min_length=1)
+        Text | None, option("PEM certificate chain; serves HTTPS", env="FLEXCORE_TLS_CERT_FILE")
     ] = None
-    tls_key_file: Annotated[
-        str | None, option("PEM private key of the certificate", env="FLEXCORE_TLS_KEY_FILE", min_length=1)
-    ] = None
+    tls_key_file: Annotated[Text | None, option("PEM private key of the certificate", env="FLEXCORE_TLS_KEY_FILE")] = (
+        None
+    )
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ class RedisSettings(Struct, frozen=True, kw_only=True):
 
     host: Annotated[HostName, option("Redis host", env="REDIS_HOST", allowed=HOST)] = "127.0.0.1"
     port: Annotated[Port, option("Redis port", env="REDIS_PORT")] = 6379
-    username: Annotated[str | None, option("Redis ACL user", env="REDIS_USERNAME", min_length=1)] = None
+    username: Annotated[Text | None, option("Redis ACL user", env="REDIS_USERNAME")] = None
     password: Annotated[
         Secret | None, secret("Password of the Redis user", env="REDIS_PASSWORD", credential="redis_password")
     ] = None

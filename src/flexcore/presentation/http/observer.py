@@ -3,6 +3,7 @@
 Pure ASGI, because it runs for each request: Starlette's BaseHTTPMiddleware costs several times what a request does.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from flexcore.application.correlation import CORRELATION_ID
 from flexcore.application.ports import NewId
 from flexcore.presentation.http.endpoint import CORRELATION, ROUTE
-from flexcore.presentation.http.problems import HttpError, internal_error, send_problem
+from flexcore.presentation.http.problems import HttpError, internal_error, send_problem, stopping
 from flexcore.presentation.http.validation import ClientGoneError
 
 UNMATCHED: Final = "unmatched"
@@ -62,6 +63,11 @@ class Observer:
             await self._app(scope, receive, observed_send)
         except HttpError as error:
             await send_problem(observed_send, error, path=scope["path"], correlation_id=correlation_id)
+        except asyncio.CancelledError:
+            # The server cuts off what outlives its drain. The request's task ends here either way, so the client can
+            # still be told.
+            if not status:
+                await send_problem(observed_send, stopping(), path=scope["path"], correlation_id=correlation_id)
         except ClientGoneError:
             _logger.info("client closed the connection before its request was complete", extra={"path": _path(scope)})
         except Exception:

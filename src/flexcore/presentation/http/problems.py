@@ -85,6 +85,12 @@ def internal_error() -> HttpError:
     return HttpError(500, "internal-error", "Internal error", detail)
 
 
+def stopping() -> HttpError:
+    """503 for a request that the end of this node cut off."""
+    detail = "This node is shutting down and did not finish the request. Another node can take it."
+    return HttpError(503, "unavailable", "Unavailable", detail, headers={"retry-after": "1"})
+
+
 def from_failure(error: FlexCoreError) -> HttpError:
     """Translate a failure of the application."""
     detail = str(error)

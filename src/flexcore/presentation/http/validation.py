@@ -13,6 +13,8 @@ from flexcore.presentation.http.problems import HttpError, ProblemField, bad_req
 _AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`$")
+# In a query everything is text, so saying that the value was one helps nobody.
+_GOT: Final = re.compile(r", got `str`$")
 _MAX_PARAMETERS: Final = 100
 
 
@@ -73,9 +75,9 @@ def decode_body(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> Any:
         wrong = _problem_field(str(error), known=known)
         raise bad_request(f"The body is not valid: {wrong.field}: {wrong.message}.", wrong) from error
     except RecursionError as error:
-        raise bad_request("The body is nested too deeply.") from error
+        raise _wrong_body("nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad_request(f"The body is not JSON: {error}.") from error
+        raise _wrong_body(f"not JSON: {error}") from error
 
 
 def _problem_field(message: str, known: tuple[str, ...]) -> ProblemField:
@@ -88,7 +90,11 @@ def _problem_field(message: str, known: tuple[str, ...]) -> ProblemField:
         return ProblemField(name, "unknown" + ("" if place else f"; known are {', '.join(known) or 'none'}"))
     if missing := _MISSING.match(text):
         return ProblemField(f"{place}.{missing['name']}" if place else missing["name"], "required")
-    return ProblemField(place or "body", text.replace("`", "").replace("Expected", "expected"))
+    return ProblemField(place or "body", _GOT.sub("", text).replace("`", "").replace("Expected", "expected"))
+
+
+def _wrong_body(message: str) -> HttpError:
+    return bad_request(f"The body is {message}.", ProblemField("body", message))
 
 
 def _wrong_parameter(name: str, message: str) -> HttpError:

@@ -9,20 +9,21 @@ from flexcore.application.events import MAX_PAGE, EventPage, EventQuery, Events
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
 _EVENTS = "/api/v1/flexcore/events"
-_Name = Annotated[str | None, Meta(max_length=255)]
-_Moment = Annotated[datetime | None, Meta(tz=True)]
+_Name = Annotated[str, Meta(max_length=255)]
+_Moment = Annotated[datetime, Meta(tz=True)]
+_Cursor = Annotated[str, Meta(max_length=128)]
 
 
 class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of GET events."""
 
-    aggregate_id: Annotated[_Name, Meta(description="Only events of this aggregate")] = None
-    aggregate_type: Annotated[_Name, Meta(description="Only events of aggregates of this type")] = None
-    event_type: Annotated[_Name, Meta(description="Only events of this type")] = None
-    from_timestamp: Annotated[_Moment, Meta(description="Only events from then on, RFC 3339")] = None
-    to_timestamp: Annotated[_Moment, Meta(description="Only events before then, RFC 3339")] = None
+    aggregate_id: Annotated[_Name | None, Meta(description="Only events of this aggregate")] = None
+    aggregate_type: Annotated[_Name | None, Meta(description="Only events of aggregates of this type")] = None
+    event_type: Annotated[_Name | None, Meta(description="Only events of this type")] = None
+    from_timestamp: Annotated[_Moment | None, Meta(description="Only events from then on, RFC 3339")] = None
+    to_timestamp: Annotated[_Moment | None, Meta(description="Only events before then, RFC 3339")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Events a page")] = 100
-    cursor: Annotated[str | None, Meta(max_length=128, description="next_cursor of an earlier answer")] = None
+    cursor: Annotated[_Cursor | None, Meta(description="next_cursor of an earlier answer")] = None
 
 
 class EventRoutes:

@@ -12,6 +12,7 @@ from flexcore.domain.errors import InvalidInput
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
 MAX_LINES: Final = 10_000
+_Text = Annotated[str, Meta(max_length=128)]
 _RELATIVE: Final = re.compile(r"(?P<number>\d{1,9})(?P<unit>[smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -21,15 +22,15 @@ class LogsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 
     lines: Annotated[int, Meta(ge=1, le=MAX_LINES, description="Records to give: the newest, or the next")] = 100
     level: Annotated[Level | None, Meta(description="This level and more severe ones")] = None
-    component: Annotated[str | None, Meta(max_length=127, description="Only records of this component")] = None
+    component: Annotated[_Text | None, Meta(description="Only records of this component")] = None
     since: Annotated[
-        str | None,
-        Meta(max_length=64, description="Only records from then on: RFC 3339, or an age such as 30s 5m 2h 1d"),
+        _Text | None,
+        Meta(description="Only records from then on: RFC 3339, or an age such as 30s 5m 2h 1d"),
     ] = None
-    correlation_id: Annotated[str | None, Meta(max_length=128, description="Only records of this request")] = None
-    cursor: Annotated[
-        str | None, Meta(max_length=128, description="next_cursor of an earlier answer: only the records after it")
-    ] = None
+    correlation_id: Annotated[_Text | None, Meta(description="Only records of this request")] = None
+    cursor: Annotated[_Text | None, Meta(description="next_cursor of an earlier answer: only the records after it")] = (
+        None
+    )
 
 
 class LogRoutes:

@@ -16,13 +16,14 @@ from flexcore.application.plugins import MAX_PAGE, Plugins
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 _PLUGINS = "/api/v1/flexcore/plugins"
+ShortName = Annotated[str, Meta(min_length=1, max_length=63)]
 
 
 class PluginsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of GET plugins."""
 
     status: Annotated[Literal["active", "inactive", "error"] | None, Meta(description="Only plugins so")] = None
-    type: Annotated[str | None, Meta(description="Only plugins of this type", max_length=63)] = None
+    type: Annotated[ShortName | None, Meta(description="Only plugins of this type")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Plugins a page")] = 50
     offset: Annotated[int, Meta(ge=0, description="Plugins to leave out at the start")] = 0
 
@@ -37,14 +38,14 @@ class ExecuteParameters(Struct, frozen=True, forbid_unknown_fields=True):
 class ExecuteMetadata(Struct, frozen=True, forbid_unknown_fields=True):
     """On whose behalf; the correlation id defaults to that of the request."""
 
-    correlation_id: Annotated[str | None, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")] = None
-    user_id: Annotated[str | None, Meta(min_length=1, max_length=255)] = None
+    correlation_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")] | None = None
+    user_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
 
 
 class ExecuteBody(Struct, frozen=True, forbid_unknown_fields=True):
     """One operation of a plugin; without a name it is the plugin's default one."""
 
-    operation: Annotated[str | None, Meta(min_length=1, max_length=63)] = None
+    operation: ShortName | None = None
     parameters: ExecuteParameters = ExecuteParameters()
     metadata: ExecuteMetadata = ExecuteMetadata()
 

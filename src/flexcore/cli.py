@@ -1,0 +1,86 @@
+"""The `flexcore` command: serve, migrate, check-config, version."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from flexcore import main as composition
+from flexcore.configuration import Configuration, SettingsError, load
+from flexcore.domain.errors import FlexCoreError
+from flexcore.presentation.http.server import ListenError
+
+DEFAULT_CONFIG: Final = Path("/etc/flexcore/config.yaml")
+_SERVER_SECRETS: Final = ("auth.token", "postgres.password")
+
+_config_option = click.option(
+    "--config",
+    "path",
+    type=click.Path(path_type=Path),
+    help=f"Configuration file; {DEFAULT_CONFIG} if it is there.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run and manage a FlexCore node."""
+
+
+@main.command()
+@_config_option
+def serve(path: Path | None) -> None:
+    """Serve until SIGTERM; a second SIGTERM does not wait for running executions."""
+    configuration = _load(path, required=_SERVER_SECRETS)
+    try:
+        sys.exit(composition.serve(configuration))
+    except ListenError as error:
+        _fail(str(error), os.EX_UNAVAILABLE)
+
+
+@main.command()
+@_config_option
+def migrate(path: Path | None) -> None:
+    """Bring the database schema to this release's version, as the owner role."""
+    configuration = _load(path, required=("postgres.owner_password",))
+    try:
+        report = composition.migrate(configuration.settings)
+    except FlexCoreError as error:
+        _fail(str(error), os.EX_UNAVAILABLE)
+    if report.before == report.after:
+        click.echo(f"the schema is at revision {report.after} already")
+    else:
+        click.echo(f"the schema went from revision {report.before or 'none'} to {report.after}")
+
+
+@main.command("check-config")
+@_config_option
+def check_config(path: Path | None) -> None:
+    """Check the settings and print each with its source, secrets as ***.
+
+    A secret that only the service's unit can read is shown as not set; that is no error here.
+    """
+    for line in _load(path, required=()).lines():
+        click.echo(line)
+
+
+@main.command("version")
+def print_version() -> None:
+    """Print the version."""
+    click.echo(version("flexcore"))
+
+
+def _load(path: Path | None, required: tuple[str, ...]) -> Configuration:
+    if path is None and DEFAULT_CONFIG.exists():
+        path = DEFAULT_CONFIG
+    try:
+        return load(path, os.environ, required=required)
+    except SettingsError as error:
+        _fail(str(error), os.EX_CONFIG)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"flexcore: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,263 @@
+"""The composition root: builds every part, joins them, runs them and takes them down. Nothing else knows them all."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uuid_utils
+import uvloop
+from starlette.types import ASGIApp
+
+from flexcore.application.events import Events
+from flexcore.application.executions import Executions
+from flexcore.application.health import HealthMonitor, Status
+from flexcore.application.plugins import Plugins
+from flexcore.application.services import ServiceView
+from flexcore.configuration import Configuration
+from flexcore.domain.errors import FlexCoreError
+from flexcore.infrastructure.postgres.access import PostgresAccess
+from flexcore.infrastructure.postgres.database import Database
+from flexcore.infrastructure.postgres.event_store import PostgresEventStore
+from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
+from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
+from flexcore.infrastructure.redis.probe import RedisProbe
+from flexcore.infrastructure.sandbox.runner import SubprocessRunner
+from flexcore.infrastructure.services.directory import HttpServiceDirectory
+from flexcore.infrastructure.telemetry import logs
+from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
+from flexcore.infrastructure.telemetry.self_checks import DiskProbe, JobQueueProbe, PluginRuntimeProbe
+from flexcore.infrastructure.telemetry.service_manager import notify
+from flexcore.presentation.http.access import AccessPolicy, BearerToken, EverybodyIsAdministrator
+from flexcore.presentation.http.app import build_app, operation_table
+from flexcore.presentation.http.lifecycle import Lifecycle
+from flexcore.presentation.http.node import SERVICE, Node
+from flexcore.presentation.http.routes.events import EventRoutes
+from flexcore.presentation.http.routes.guide import GuideRoutes
+from flexcore.presentation.http.routes.health import HealthRoutes
+from flexcore.presentation.http.routes.logs import LogRoutes
+from flexcore.presentation.http.routes.plugins import PluginRoutes
+from flexcore.presentation.http.routes.services import ServiceRoutes
+from flexcore.presentation.http.routes.status import StatusRoutes
+from flexcore.presentation.http.server import Server, TlsFiles, bind
+from flexcore.settings import Secret, Settings
+
+if TYPE_CHECKING:
+    from flexcore.infrastructure.postgres.migrate import MigrationReport
+
+VITAL: Final = frozenset({"postgresql", "event_store"})
+"""Components without which the node is unhealthy; the others degrade it."""
+NEEDED: Final = frozenset({"postgresql", "event_store", "redis", "plugin_runtime"})
+"""Components without which a request could fail."""
+
+EXIT_FORCED: Final = 1
+
+_logger = logging.getLogger("flexcore.server")
+
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """The parts that the life of the process is about."""
+
+    app: ASGIApp
+    monitor: HealthMonitor
+    plugins: Plugins
+    node: Node
+
+
+def serve(configuration: Configuration) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit code; raises ListenError."""
+    settings = configuration.settings
+    tls = _tls(settings)
+    listener = bind(settings.http.host, settings.http.port)
+    buffer = logs.LogBuffer(settings.logs.buffer_records)
+    logs.install(
+        level="debug" if settings.debug else settings.logs.level,
+        buffer=buffer,
+        node_id=settings.node_id,
+        hidden=(secret.reveal() for secret in _secrets(settings)),
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, buffer, listener, tls))
+
+
+def migrate(settings: Settings) -> "MigrationReport":
+    """Bring the database to this release's schema as its owner; raises FlexCoreError."""
+    # Alembic and SQLAlchemy are big, and only this needs them.
+    from flexcore.infrastructure.postgres import migrate as migrations
+
+    postgres = settings.postgres
+    owner = PostgresAccess(
+        postgres.host, postgres.port, postgres.database, postgres.owner_user, _given(postgres.owner_password)
+    )
+    return migrations.migrate(owner, runtime_role=postgres.user)
+
+
+async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
+    async with _runtime(settings, buffer) as runtime:
+        lifecycle = Lifecycle(
+            Server(runtime.app, listener, tls, lambda: _announce(runtime.node, listener, tls)),
+            runtime.plugins,
+            runtime.monitor,
+            drain_seconds=settings.drain_seconds,
+            on_stopping=lambda: _tell_service_manager("STOPPING=1"),
+        )
+        return 0 if await lifecycle.run() else EXIT_FORCED
+
+
+@asynccontextmanager
+async def _runtime(settings: Settings, buffer: logs.LogBuffer) -> AsyncIterator[_Runtime]:
+    """Build the parts and start them in the order in which they need each other."""
+    node = Node(settings.node_id, version("flexcore"), settings.environment)
+    metrics = Metrics(version=node.version, node_id=node.node_id)
+    access = _runtime_access(settings)
+    database = Database(access, node_id=node.node_id)
+    events = Events(MeteredEventStore(PostgresEventStore(database), metrics), _new_id)
+    runner = MeteredPluginRunner(SubprocessRunner(), metrics)
+    plugins = Plugins(
+        events=events,
+        history=PostgresPluginHistory(database),
+        runner=runner,
+        executions=Executions(
+            events=events, runner=runner, clock=_now, node_id=node.node_id, slots=settings.executions.slots
+        ),
+        new_id=_new_id,
+        node_id=node.node_id,
+        max_timeout_seconds=settings.executions.max_timeout_seconds,
+    )
+    redis_probe = RedisProbe(
+        host=settings.redis.host,
+        port=settings.redis.port,
+        username=settings.redis.username,
+        password=None if settings.redis.password is None else settings.redis.password.reveal(),
+        node_id=node.node_id,
+    )
+    monitor = HealthMonitor(
+        (
+            PostgresProbe(access, node_id=node.node_id),
+            redis_probe,
+            EventStoreProbe(database),
+            PluginRuntimeProbe(runner),
+            JobQueueProbe(plugins),
+            DiskProbe(Path(tempfile.gettempdir())),
+        ),
+        vital=VITAL,
+        needed=NEEDED,
+    )
+    metrics.watch_dependencies(lambda: _dependencies_up(monitor))
+    directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, settings))
+    operations = operation_table(
+        (
+            *HealthRoutes(monitor, node).operations(),
+            *StatusRoutes(monitor, plugins, events, node).operations(),
+            *PluginRoutes(plugins).operations(),
+            *EventRoutes(events).operations(),
+            *LogRoutes(buffer).operations(),
+            *ServiceRoutes(directory).operations(),
+            *GuideRoutes(plugins, buffer).operations(),
+        ),
+        version=node.version,
+        metrics=metrics.render,
+    )
+    app = build_app(
+        operations,
+        access=_access_policy(settings),
+        max_body_bytes=settings.http.max_body_bytes,
+        metrics=metrics,
+        new_id=_new_id,
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        await database.connect()
+        stack.push_async_callback(redis_probe.close)
+        stack.push_async_callback(directory.close)
+        stack.push_async_callback(monitor.close)
+        await monitor.start()
+        with contextlib.suppress(FlexCoreError):
+            # Not yet possible without PostgreSQL; then the first use of the plugins does it.
+            await plugins.register_builtins()
+        yield _Runtime(app, monitor, plugins, node)
+
+
+def _access_policy(settings: Settings) -> AccessPolicy:
+    if settings.auth.mode == "off":
+        return EverybodyIsAdministrator()
+    return BearerToken(_given(settings.auth.token))
+
+
+def _runtime_access(settings: Settings) -> PostgresAccess:
+    postgres = settings.postgres
+    return PostgresAccess(postgres.host, postgres.port, postgres.database, postgres.user, _given(postgres.password))
+
+
+def _given(secret: Secret | None) -> str:
+    """Return a secret that the configuration was loaded with as required."""
+    if secret is None:
+        raise ValueError("a required secret is missing from a loaded configuration")
+    return secret.reveal()
+
+
+def _secrets(settings: Settings) -> Iterator[Secret]:
+    candidates = (
+        settings.auth.token,
+        settings.postgres.password,
+        settings.postgres.owner_password,
+        settings.redis.password,
+        settings.event_store.connection,
+    )
+    yield from (secret for secret in candidates if secret is not None)
+
+
+def _tls(settings: Settings) -> TlsFiles | None:
+    certificate, key = settings.http.tls_cert_file, settings.http.tls_key_file
+    if certificate is None or key is None:
+        return None
+    tls = TlsFiles(Path(certificate), Path(key))
+    tls.check()
+    return tls
+
+
+def _itself(node: Node, monitor: HealthMonitor, settings: Settings) -> ServiceView:
+    scheme = "http" if settings.http.tls_cert_file is None else "https"
+    return ServiceView(
+        service_name=SERVICE,
+        url=f"{scheme}://{settings.http.host}:{settings.http.port}",
+        status=monitor.snapshot().status.value,
+        response_time_ms=0.0,
+        last_check=_now(),
+        details={"version": node.version, "uptime": node.uptime_seconds, "node_id": node.node_id},
+    )
+
+
+def _dependencies_up(monitor: HealthMonitor) -> dict[str, bool]:
+    return {name: found.status is Status.HEALTHY for name, found in monitor.snapshot().components.items()}
+
+
+def _announce(node: Node, listener: socket.socket, tls: TlsFiles | None) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+    _logger.info("listening on %s", address, extra={"url": address, "version": node.version})
+    _tell_service_manager("READY=1")
+
+
+def _tell_service_manager(state: str) -> None:
+    try:
+        notify(state)
+    except OSError as error:
+        _logger.warning("cannot tell the service manager %s: %s", state, error.strerror)
+
+
+def _new_id() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
