@@ -266,6 +266,7 @@ class PostgresServer(Server):
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
+            "fsync": "off",
             "shared_buffers": "32MB",
             "max_connections": "60",
             "log_min_messages": "warning",
