@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from base import archives
 from cgroups import v2_root
 from commands import LabError, run
 from lab import Lab
@@ -28,6 +29,7 @@ def arguments() -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True)
     inspect = verbs.add_parser("inspect", help="print, as JSON, what is there and what stands in a lab's way")
     inspect.add_argument("--subnet", required=True, help="the subnet that the lab is to have, such as 10.77.0.0/24")
+    verbs.add_parser("archives", help="print, as JSON, where this machine's apt gets Debian from")
     for verb, help_text in {
         "start": "boot hosts, and the network first",
         "stop": "power hosts off",
@@ -82,7 +84,10 @@ def main() -> None:
     args = arguments()
     lab = Lab(args.directory.resolve())
     if args.verb == "inspect":
-        print(json.dumps(lab.inspect(args.subnet)))
+        sys.stdout.write(json.dumps(lab.inspect(args.subnet)))
+        return
+    if args.verb == "archives":
+        sys.stdout.write(json.dumps(archives()))
         return
     if os.geteuid() != 0:
         raise LabError(f"`{args.verb}` needs root: run it with sudo")
@@ -93,7 +98,7 @@ def main() -> None:
         if args.verb in ("down", "down-all"):
             for each in Lab.all_below(lab.directory) if args.verb == "down-all" else [lab]:
                 if each.down():
-                    print(each.name)
+                    sys.stdout.write(f"{each.name}\n")
         else:
             change(lab, args.verb, args.hosts)
 

@@ -75,9 +75,9 @@ class Host:
 
         wait_until(lambda: booted() or keeper.poll() is not None, START_SECONDS)
         if not booted():
-            said = self.console.read_text(errors="replace").strip().splitlines() or ["nothing"]
+            said = "; ".join(self.console.read_text(errors="replace").strip().splitlines()[-5:])
             self.kill()
-            raise LabError(f"host {self.name} does not boot; the end of {self.console}: {said[-1]}")
+            raise LabError(f"host {self.name} does not boot; {self.console} ends with: {said}")
 
     def keep(self, address: str, gateway: str, bridge: str) -> None:
         """Run the host in this process until it is powered off, booting it again whenever it asks for a reboot.
@@ -107,6 +107,7 @@ class Host:
         ]
         status = REBOOT_REQUESTED
         while status == REBOOT_REQUESTED:
+            self.unlink()
             status = subprocess.Popen(command, preexec_fn=lambda: self.group.enter("boot")).wait()
 
     def ask_to_stop(self) -> None:
@@ -120,6 +121,11 @@ class Host:
         """Pull the plug: no further packet leaves, no process runs on, nothing is tidied up."""
         run("ip", "link", "set", self.link, "down", check=False)
         self.group.kill()
+        self.unlink()
+
+    def unlink(self) -> None:
+        """Remove the host's link. It would outlive the host as long as an unanswered connection of its does."""
+        run("ip", "link", "delete", self.link, check=False)
 
     def remove(self) -> None:
         """End the host and undo everything it was, as far as it is there."""

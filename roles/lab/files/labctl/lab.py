@@ -1,6 +1,5 @@
 """A lab as a whole: its hosts, its network and what it holds of this machine."""
 
-import hashlib
 import ipaddress
 import json
 import os
@@ -9,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from base import recipe
 from cgroups import v2_root
 from commands import LabError, run, wait_until
 from hosts import Host
@@ -17,25 +17,6 @@ from network import Network, routes_into
 
 STOP_SECONDS = 30
 COMMANDS = ("systemd-nspawn", "mmdebstrap", "ip", "iptables", "ssh-keygen", "apt-get")
-
-
-def debian_mirrors() -> dict[str, str]:
-    """Where this machine's apt gets Debian from: label of the archive (Debian, Debian-Security) to its address."""
-    if not shutil.which("apt-get"):
-        return {}
-    lines = run("apt-get", "indextargets", "--format", "$(ORIGIN)\t$(LABEL)\t$(REPO_URI)", check=False).splitlines()
-    targets = (line.split("\t") for line in lines)
-    return {target[1]: target[2].rstrip("/") for target in targets if target[0] == "Debian"}
-
-
-def base_recipe() -> str:
-    """Digest of the files that shape a base: their names, modes and contents."""
-    directory = Path(__file__).parent.parent / "base"
-    digest = hashlib.sha256()
-    for file in sorted(path for path in directory.rglob("*") if path.is_file()):
-        executable = os.access(file, os.X_OK)
-        digest.update(f"{file.relative_to(directory)} {executable}\0".encode() + file.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 class Lab:
@@ -87,8 +68,7 @@ class Lab:
             "missing": [command for command in COMMANDS if shutil.which(command) is None],
             "routes": routes_into(subnet, except_by=self.network.bridge) if shutil.which("ip") else [],
             "free_mb": shutil.disk_usage(existing).free // 2**20,
-            "mirrors": debian_mirrors(),
-            "base_recipe": base_recipe(),
+            "base_recipe": recipe(),
             "plan": self.plan(),
             "running": [host.name for host in self.hosts() if host.running()],
             "reachable": root
