@@ -11,15 +11,14 @@ from .errors import ClientError, InputError
 
 @dataclass(frozen=True)
 class Dialect:
-    """What one generation offers; a path that is None is not offered.
+    """What one generation offers.
 
     ``caveat`` is what its ``/health`` does not prove. An empty one means that the answer rests on probes.
     ``signal`` is for a generation whose ``/health`` is a constant: the route whose answer does prove something.
     """
 
     name: str
-    plugins: str | None
-    logs: str | None = None
+    plugins: str
     paged: bool = False
     signal: str | None = None
     caveat: str = ""
@@ -28,7 +27,7 @@ class Dialect:
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("flexcore-v1", plugins="/api/v1/flexcore/plugins", logs="/api/v1/flexcore/logs", paged=True),
+        Dialect("flexcore-v1", plugins="/api/v1/flexcore/plugins", paged=True),
         Dialect(
             "seed-2025",
             plugins="/api/v1/flexcore/plugins",
@@ -41,7 +40,7 @@ DIALECTS = {
             signal="/api/v1/plugins/communication/status",
             caveat="its /health is a constant that checks nothing",
         ),
-        Dialect("s0-client", plugins="/api/v1/plugins", logs="/api/v1/logs", caveat="its /health names no component"),
+        Dialect("s0-client", plugins="/api/v1/plugins", caveat="its /health names no component"),
     )
 }
 AUTO = "auto"

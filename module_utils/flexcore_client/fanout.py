@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .clock import Clock, Deadline, SystemClock
 from .evidence import reconcile
-from .health import check_service, verdict
+from .health import check_service, unchecked
 from .models import HealthStatus, ServiceHealth
 from .retry import NO_RETRIES, RetryPolicy
 from .targets import Target
@@ -53,7 +53,7 @@ async def check_all(
         async with gate:
             if whole.remaining == 0:
                 cause = f"its turn did not come within the deadline of {whole.seconds:g} s"
-                return verdict(target, time, HealthStatus.UNKNOWN, cause=cause)
+                return unchecked(target, cause)
             return await _check_until_settled(target, chosen, time, whole.remaining)
 
     return reconcile(await asyncio.gather(*(one(target) for target in targets)))

@@ -62,6 +62,12 @@ def failed(target: Target, clock: Clock, error: ClientError) -> ServiceHealth:
     )
 
 
+def unchecked(target: Target, cause: str) -> ServiceHealth:
+    """Return the verdict for a target that nobody looked at."""
+    details = {"url": target.address.url, "service": target.address.service, "culprit": target.address.service}
+    return ServiceHealth(target.name, HealthStatus.UNKNOWN, None, None, None, None, {**details, "cause": cause})
+
+
 def verdict(
     target: Target,
     clock: Clock,

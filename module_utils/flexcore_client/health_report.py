@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .address import parse_address
-from .models import HealthStatus
-from .text import printable
+from .health import unchecked
+from .models import HealthStatus, ServiceHealth
+from .node_reports import failure_words
+from .targets import parse_targets
 
 NOT_REACHED = "the host could not be reached to check from it"
 NOT_RUN = "the check could not run"
@@ -37,43 +39,13 @@ def health_report(checks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _rows_of(check: Mapping[str, Any]) -> list[dict[str, Any]]:
     host, result = str(check["host"]), check["result"]
-    verdicts = result.get("targets")
-    if verdicts is None:
-        # Ansible puts its own layers before the words of ssh, which are the ones that tell something.
-        words = printable(str(result.get("msg", "no reason given")).rpartition("via ssh: ")[2])
-        cause = f"{NOT_REACHED if result.get('unreachable') else NOT_RUN}: {words}"
-        verdicts = [_unchecked(target, cause) for target in check["targets"]]
-    return [
-        {
-            "service": verdict["service_name"],
-            "kind": verdict["details"]["service"],
-            "host": host,
-            "status": verdict["status"],
-            "version": verdict["version"],
-            "response_time_ms": verdict["response_time_ms"],
-            "uptime_seconds": verdict["uptime"],
-            "address": verdict["details"]["url"],
-            "cause": verdict["details"]["cause"],
-            "culprit": verdict["details"]["culprit"],
-            "last_check": verdict["last_check"],
-            "seen_from": [host],
-            "checked": "targets" in result,
-        }
-        for verdict in verdicts
-    ]
-
-
-def _unchecked(target: Mapping[str, Any], cause: str) -> dict[str, Any]:
-    address = parse_address(target["url"])
-    return {
-        "service_name": target.get("name") or address.service,
-        "status": HealthStatus.UNKNOWN.value,
-        "version": None,
-        "response_time_ms": None,
-        "uptime": None,
-        "last_check": None,
-        "details": {"service": address.service, "url": address.url, "cause": cause, "culprit": address.service},
-    }
+    looked = "targets" in result
+    if looked:
+        verdicts = [ServiceHealth.from_dict(verdict) for verdict in result["targets"]]
+    else:
+        cause = f"{NOT_REACHED if result.get('unreachable') else NOT_RUN}: {failure_words(result)}"
+        verdicts = [unchecked(target, cause) for target in parse_targets(check["targets"])]
+    return [{**verdict.to_row(), "host": host, "seen_from": [host], "looked": looked} for verdict in verdicts]
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -85,10 +57,10 @@ def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _merged(group: list[dict[str, Any]]) -> dict[str, Any]:
     """Take the worst verdict on a service; a host that could not look has no say while another could."""
-    looked = [row for row in group if row["checked"]] or group
+    looked = [row for row in group if row["looked"]] or group
     worst = max(looked, key=lambda row: (HealthStatus(row["status"]).severity, row["response_time_ms"] or 0))
     merged = {**worst, "seen_from": [host for row in looked for host in row["seen_from"]]}
-    del merged["checked"]
+    del merged["looked"]
     if merged["version"] is None:
         merged["version"] = next((row["version"] for row in looked if row["version"]), None)
     if len({row["status"] for row in looked}) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +28,9 @@ class ServiceHealth:
     """The verdict on one service.
 
     ``response_time_ms`` is the time of the deciding request, None when there was no answer; ``uptime`` is in seconds;
-    ``last_check`` is RFC 3339 UTC. ``details`` always holds ``url``, ``service`` (flexcore, postgresql or redis),
-    ``cause`` (None when healthy) and ``culprit`` (the service to look at, None when healthy).
+    ``last_check`` is RFC 3339 UTC, None for a check that did not take place. ``details`` always holds ``url``,
+    ``service`` (flexcore, postgresql or redis), ``cause`` (None when healthy) and ``culprit`` (the service to look at,
+    None when healthy).
     """
 
     service_name: str
@@ -36,7 +38,7 @@ class ServiceHealth:
     response_time_ms: float | None
     version: str | None
     uptime: int | None
-    last_check: str
+    last_check: str | None
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,6 +54,26 @@ class ServiceHealth:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON and for Ansible."""
         return {**dataclasses.asdict(self), "status": self.status.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ServiceHealth:
+        """Read what ``to_dict`` wrote."""
+        return cls(**{**data, "status": HealthStatus(data["status"])})
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the flat form that reports and histories have."""
+        return {
+            "service": self.service_name,
+            "kind": self.details["service"],
+            "status": self.status.value,
+            "version": self.version,
+            "response_time_ms": self.response_time_ms,
+            "uptime_seconds": self.uptime,
+            "address": self.details["url"],
+            "cause": self.details["cause"],
+            "culprit": self.details["culprit"],
+            "last_check": self.last_check,
+        }
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,7 @@ class LogRecord:
     message: str
     component: str | None = None
     correlation_id: str | None = None
+    node_id: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -111,6 +111,8 @@ def log_record(document: Any) -> LogRecord:
     if not isinstance(document, dict):
         return LogRecord(timestamp=None, level=None, message=str(document).rstrip("\n"))
     fields = dict(document)
+    nested = fields.pop("fields", None)
+    fields |= nested if isinstance(nested, dict) else {}
 
     def take(*names: str) -> Any:
         found = [fields.pop(name) for name in names if name in fields]
@@ -122,6 +124,7 @@ def log_record(document: Any) -> LogRecord:
         message=str(take("message", "msg", "event") or ""),
         component=optional_text(take("component", "logger")),
         correlation_id=optional_text(take("correlation_id")),
+        node_id=optional_text(take("node_id")),
         fields=fields,
     )
 

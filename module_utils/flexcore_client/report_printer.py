@@ -6,33 +6,66 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from .tables import print_table
+from .text import printable
 
 HEALTH_COLUMNS = ("SERVICE", "STATUS", "VERSION", "RESPONSE", "ADDRESS", "CAUSE")
+PLUGIN_COLUMNS = ("NODE", "PLUGIN", "VERSION", "TYPE", "STATUS", "DESCRIPTION")
+MESSAGE_CHARACTERS = 2000
 
 
 def print_report(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print ``report`` in the form of its kind."""
-    PRINTERS[report["report"]](report, file)
+    {"health": print_health, "plugins": print_plugins, "logs": print_logs}[report["report"]](report, file)
 
 
 def print_health(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print a row per service, then the URL to open."""
-    services = report["services"]
-    print_table(HEALTH_COLUMNS, health_cells(services), file)
+    print_table(HEALTH_COLUMNS, health_cells(report["services"]), file)
     if report["url"]:
         print(f"\nFlexCore: {report['url']}", file=file)
 
 
 def health_cells(services: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Return the cells of the health table; FlexCore's rows carry their host where there are several."""
-    several = sum(row["kind"] == "flexcore" for row in services) > 1
+    """Return the cells of the health table; services of one name are told apart by their host."""
+    names = [row["service"] for row in services]
     cells = []
     for row in services:
-        name = f"{row['service']} {row['host']}" if several and row["kind"] == "flexcore" else row["service"]
+        several = names.count(row["service"]) > 1 and "host" in row
+        name = f"{row['service']} {row['host']}" if several else row["service"]
         took = row["response_time_ms"]
         response = "-" if took is None else f"{took:.1f} ms"
         cells.append([name, row["status"], row["version"] or "-", response, row["address"], row["cause"] or ""])
     return cells
 
 
-PRINTERS = {"health": print_health}
+def print_plugins(report: Mapping[str, Any], file: IO[str]) -> None:
+    """Print a row per plugin and node, then the nodes that gave none and why."""
+    print_table(PLUGIN_COLUMNS, [plugin_cells(plugin) for plugin in report["plugins"]], file)
+    print_failures(report, file)
+
+
+def plugin_cells(plugin: Mapping[str, Any]) -> list[str]:
+    """Return the cells of one plugin."""
+    keys = ("host", "id", "version", "type", "status", "description")
+    return [str(plugin.get(key) or "-") for key in keys]
+
+
+def print_logs(report: Mapping[str, Any], file: IO[str]) -> None:
+    """Print a line per record, newest last, then the nodes that gave none and why."""
+    for record in report["records"]:
+        print(log_line(record), file=file)
+    print_failures(report, file)
+
+
+def log_line(record: Mapping[str, Any]) -> str:
+    """Return one record as a line: time, level, node, component, message, and the other fields."""
+    head = [record["timestamp"] or "-", (record["level"] or "-").upper().ljust(8)]
+    where = [str(name) for name in (record.get("host") or record["node_id"], record["component"]) if name]
+    rest = [f"{name}={value}" for name, value in record["fields"].items()]
+    return " ".join([*head, *where, printable(" ".join([record["message"], *rest]), limit=MESSAGE_CHARACTERS)])
+
+
+def print_failures(report: Mapping[str, Any], file: IO[str]) -> None:
+    """Print a line per node that could not be asked."""
+    for failure in report["failures"]:
+        print(f"{failure['host']}: {failure['reason']}", file=file)

@@ -1,0 +1,95 @@
+"""Which services a command is about: from the command line, a file, or the environment, in this order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flexcore_client.errors import InputError
+from flexcore_client.targets import Target, parse_targets
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+KEYS = ("targets", "timeout", "token_file", "api")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Targets, and the timeout in seconds that their file asks for."""
+
+    targets: list[Target]
+    timeout: float | None = None
+
+    def flexcore(self, name: str | None = None) -> Target:
+        """Return the FlexCore target called ``name``, or the first one; raises InputError when there is none."""
+        found = [t for t in self.targets if t.address.service == "flexcore" and name in (None, t.name)]
+        if not found:
+            known = ", ".join(t.name for t in self.targets if t.address.service == "flexcore") or "none"
+            raise InputError(f"There is no FlexCore target called {name or 'anything'}: known are {known}")
+        return found[0]
+
+
+def select(given: Sequence[str], file: Path | None) -> Selection:
+    """Read the targets; raises InputError that names the option or file at fault."""
+    if given and file:
+        raise InputError("Give either --target or --targets, not both")
+    if file:
+        return read_targets_file(file)
+    texts = given or (os.environ.get("FLEXCORE_URL") or DEFAULT_URL,)
+    return Selection(parse_targets([_named(text) for text in texts]))
+
+
+def read_targets_file(file: Path) -> Selection:
+    """Read ``{targets: [{name, url}], timeout, token_file, api}`` from a YAML file."""
+    document = _yaml(file)
+    if not isinstance(document, Mapping):
+        raise InputError(f"{file}: has to be a mapping with the keys {', '.join(KEYS)}")
+    if unknown := sorted(str(key) for key in set(document) - set(KEYS)):
+        raise InputError(f"{file}: the key {unknown[0]!r} is not known, allowed are {', '.join(KEYS)}")
+    entries, timeout = document.get("targets"), document.get("timeout")
+    if not isinstance(entries, list):
+        raise InputError(f"{file}: targets has to be a list of name and url")
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0):
+        raise InputError(f"{file}: timeout is {timeout!r}, it has to be a number of seconds above 0")
+    token_file = document.get("token_file")
+    token = read_token(token_file, file) if token_file is not None else None
+    try:
+        return Selection(parse_targets(entries, token, str(document.get("api", "auto"))), timeout)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def read_token(token_file: Any, named_in: Path) -> str:
+    """Read a token; a relative path is a systemd credential, or a file beside the targets file."""
+    if not isinstance(token_file, str) or not token_file:
+        raise InputError(f"{named_in}: token_file has to be the path of a file")
+    base = os.environ.get("CREDENTIALS_DIRECTORY") or named_in.parent
+    path = Path(base) / token_file
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"{named_in}: the token_file {path} cannot be read: {reason}") from None
+    if not token or not token.isprintable() or " " in token:
+        raise InputError(f"{named_in}: the token_file {path} does not hold one token")
+    return token
+
+
+def _named(text: str) -> dict[str, str]:
+    name, separator, url = text.partition("=")
+    # "=" may also stand in the address, so what is before it is a name only if it has no scheme.
+    return {"name": name, "url": url} if separator and "://" not in name else {"url": text}
+
+
+def _yaml(file: Path) -> Any:
+    import yaml
+
+    try:
+        with file.open("rb") as stream:
+            return yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506, both are safe
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{file}: is not YAML: {' '.join(str(error).split())}") from None
