@@ -26,6 +26,7 @@ from .address import parse_address, password_in
 from .dialects import API_CHOICES, AUTO
 from .errors import ClientError, InputError
 from .http_library import HTTPX_IMPORT_ERROR
+from .targets import Target, parse_targets
 from .transport import TlsOptions
 
 FLEXCORE_INTERPRETER = "/opt/flexcore/current/bin/python"
@@ -75,6 +76,18 @@ def protect(module: AnsibleModule, urls: Iterable[str]) -> None:
             continue
         if address.scheme == "http" and not address.is_this_machine:
             module.warn(f"The token travels unencrypted to {address.url}: use https, or run on that host itself.")
+
+
+def flexcore_target(module: AnsibleModule) -> Target:
+    """Return the FlexCore that the options name; raises InputError when they name none."""
+    url = module.params["url"]
+    if not url:
+        raise InputError("url is missing: give it, or set FLEXCORE_URL, for example http://127.0.0.1:8080")
+    protect(module, [url])
+    target = parse_targets([{"url": url}], module.params["token"], module.params["api"])[0]
+    if target.address.service != "flexcore":
+        raise InputError(f"url is {target.address.url}: FlexCore is asked over http:// or https://")
+    return target
 
 
 @contextmanager

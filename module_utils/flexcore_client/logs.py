@@ -28,10 +28,10 @@ class LogRead:
 
 
 def read_logs(
-    target: Target, query: LogQuery, *, source: str, unit: str, timeout: float, tls: TlsOptions, clock: Clock
+    target: Target | None, query: LogQuery, *, source: str, unit: str, timeout: float, tls: TlsOptions, clock: Clock
 ) -> LogRead:
-    """Read the log; ``auto`` asks the server, and the journal when the server gives none."""
-    if source == "journald":
+    """Read the log; ``auto`` asks the server, and the journal when the server gives none or there is no server."""
+    if source == "journald" or target is None:
         return _from_journal(query, unit, timeout, clock)
     try:
         return LogRead(asyncio.run(_from_server(target, query, timeout, tls, clock)), "http")

@@ -40,7 +40,8 @@ def health_cells(services: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def print_plugins(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print a row per plugin and node, then the nodes that gave none and why."""
-    print_table(PLUGIN_COLUMNS, [plugin_cells(plugin) for plugin in report["plugins"]], file)
+    if report["plugins"]:
+        print_table(PLUGIN_COLUMNS, [plugin_cells(plugin) for plugin in report["plugins"]], file)
     print_failures(report, file)
 
 

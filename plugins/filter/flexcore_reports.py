@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flexcore_client.health_report import health_report
+from flexcore_client.node_reports import logs_report, plugins_report
 
 
 def health_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
@@ -16,9 +17,23 @@ def health_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[s
     )
 
 
+def plugins_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
+    """Build the report on plugins from the result ``node_answer`` of ``hosts``."""
+    return plugins_report({"host": host, "result": hostvars[host]["node_answer"]} for host in hosts)
+
+
+def logs_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str], lines: int | str) -> dict[str, Any]:
+    """Build the report on logs from the result ``node_answer`` of ``hosts``."""
+    return logs_report(({"host": host, "result": hostvars[host]["node_answer"]} for host in hosts), int(lines))
+
+
 class FilterModule:
     """The filters of this project."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"flexcore_health_report": health_of_hosts}
+        return {
+            "flexcore_health_report": health_of_hosts,
+            "flexcore_plugins_report": plugins_of_hosts,
+            "flexcore_logs_report": logs_of_hosts,
+        }
