@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from docs.generate import modules, roles, settings
+from docs.generate import api, modules, roles, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -15,10 +15,11 @@ def pages() -> dict[Path, str]:
         **{role / "README.md": roles.readme(role) for role in described},
         REFERENCE / "roles.md": roles.index(described),
         REFERENCE / "modules.md": modules.reference(modules.documentation(ROOT / "library")),
+        REFERENCE / "api.md": api.reference(),
         REFERENCE / "settings.md": settings.reference(),
     }
 
 
 def role_directories() -> list[Path]:
-    """List the project's roles, by name."""
-    return sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+    """List the roles that describe themselves, by name."""
+    return sorted(specs.parents[1] for specs in ROOT.glob("roles/*/meta/argument_specs.yml"))

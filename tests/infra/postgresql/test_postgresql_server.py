@@ -11,6 +11,11 @@ from tests.infra.node import Node
 pytestmark = pytest.mark.unit("postgresql@*")
 
 
+def network(address: str, netmask: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network of a rule, whose mask PostgreSQL writes out in either family."""
+    return ipaddress.ip_network(f"{address}/{int(ipaddress.ip_address(netmask)).bit_count()}")
+
+
 def test_starts_with_the_host(host: Host) -> None:
     assert host.service("postgresql").is_enabled
 
@@ -57,7 +62,7 @@ def test_over_tcp_only_the_inventorys_access_is_allowed(node: Node, server: dict
         for address in access["addresses"]
     }
     found = {
-        (database, role, ipaddress.ip_network(f"{rule['address']}/{rule['netmask']}"))
+        (database, role, network(rule["address"], rule["netmask"]))
         for rule in server["access"]
         if rule["type"] != "local"
         for database in rule["databases"]

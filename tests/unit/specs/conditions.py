@@ -1,4 +1,4 @@
-"""Which Ansible conditionals are certainly boolean, judged by their Jinja syntax.
+"""Which Ansible conditionals cannot be boolean, judged by their Jinja syntax.
 
 ansible-core 2.19 refuses a conditional whose value is not a boolean, but only when the task runs.
 """
@@ -8,12 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, nodes
 
-# Attributes of results and facts that Ansible itself fills with booleans.
-BOOLEAN_ATTRIBUTES = frozenset(
-    {"changed", "failed", "skipped", "exists", "isdir", "isreg", "islnk", "executable", "reachable", "finished"}
+# What a task's result holds beside its booleans.
+RESULT_ATTRIBUTES = frozenset(
+    {"stdout", "stdout_lines", "stderr", "stderr_lines", "rc", "results", "msg", "stat", "content"}
 )
-BOOLEAN_FILTERS = frozenset({"bool"})
-BOOLEAN_MAGIC = frozenset({"ansible_check_mode", "ansible_diff_mode"})
+# Filters whose value may be a boolean; every other gives a text, a number or a collection.
+FILTERS_THAT_MAY_GIVE_BOOLEANS = frozenset({"bool", "default", "d", "first", "last", "ternary", "extract", "from_json"})
 KEYS = ("when", "failed_when", "changed_when", "until", "that")
 TASK_LISTS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 
@@ -32,31 +32,38 @@ def conditionals(tasks: list[dict[str, Any]]) -> Iterator[Any]:
                 yield from content["that"] if isinstance(content["that"], list) else [content["that"]]
 
 
-def is_boolean(conditional: Any, booleans: frozenset[str]) -> bool:
-    """Whether a conditional can only be true or false. `booleans` names the variables known to be boolean."""
+def cannot_be_boolean(conditional: Any, values: frozenset[str]) -> bool:
+    """Whether a conditional is certainly something else than true or false.
+
+    `values` names the variables known to hold a text, a number or a collection.
+    """
     if isinstance(conditional, bool):
-        return True
+        return False
     expression = _jinja.parse("{{ " + str(conditional) + " }}").body[0].nodes[0]
-    return _boolean(expression, booleans | BOOLEAN_MAGIC)
+    return _is_value(expression, values)
 
 
-def _boolean(node: nodes.Node, booleans: frozenset[str]) -> bool:
+def _is_value(node: nodes.Node, values: frozenset[str]) -> bool:
     match node:
-        case nodes.Compare() | nodes.Test() | nodes.Not():
-            return True
         case nodes.And() | nodes.Or():
-            return _boolean(node.left, booleans) and _boolean(node.right, booleans)
+            return _is_value(node.left, values) or _is_value(node.right, values)
         case nodes.CondExpr():
-            return _boolean(node.expr1, booleans) and node.expr2 is not None and _boolean(node.expr2, booleans)
+            return _is_value(node.expr1, values) or (node.expr2 is not None and _is_value(node.expr2, values))
         case nodes.Const():
-            return isinstance(node.value, bool)
+            return not isinstance(node.value, bool)
         case nodes.Name():
-            return node.name in booleans
+            return node.name in values
         case nodes.Getattr():
-            return node.attr in BOOLEAN_ATTRIBUTES
-        case nodes.Filter(name="default" | "d", node=nodes.Node()):
-            return _boolean(node.node, booleans) and bool(node.args) and _boolean(node.args[0], booleans)
+            return node.attr in RESULT_ATTRIBUTES
+        case nodes.Getitem(node=nodes.Name()):
+            return node.node.name in {"groups", "hostvars"}
+        case nodes.Filter(name="default" | "d"):
+            return _is_value(node.node, values) or not node.args or _is_value(node.args[0], values)
         case nodes.Filter():
-            return node.name in BOOLEAN_FILTERS
+            return node.name not in FILTERS_THAT_MAY_GIVE_BOOLEANS
+        case nodes.Call(node=nodes.Name()):
+            return node.node.name in {"query", "q", "dict", "range"}
+        case nodes.List() | nodes.Dict() | nodes.Tuple() | nodes.Concat() | nodes.BinExpr():
+            return True
         case _:
             return False

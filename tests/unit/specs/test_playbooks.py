@@ -19,8 +19,9 @@ def complaint(inventory: Path) -> str | None:
         text=True,
         check=False,
     )
-    said = answer.stderr.strip()
-    return f"{inventory.name}: {said}" if answer.returncode or "WARNING" in said else None
+    # The lab's playbooks are for inventories with a lab.
+    said = answer.stderr.replace("[WARNING]: Could not match supplied host pattern, ignoring: lab\n", "").strip()
+    return f"{inventory.name}: {said}" if answer.returncode or said else None
 
 
 def test_every_playbook_on_every_inventory() -> None:

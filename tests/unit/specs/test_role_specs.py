@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+ROLES = sorted({file.parents[1] for file in ROOT.glob("roles/*/*/*.yml")})
 TYPES = {"str": str, "path": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict, "raw": object}
 
 pytestmark = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

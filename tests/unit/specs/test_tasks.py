@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.specs.conditions import conditionals, is_boolean
+from tests.unit.specs.conditions import cannot_be_boolean, conditionals
 
 ROOT = Path(__file__).resolve().parents[3]
 TASK_FILES = sorted(
@@ -29,22 +29,21 @@ def load(file: Path) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def booleans() -> frozenset[str]:
-    """Variables that argument specs declare, or that constants in the inventories show, to be boolean."""
-    names = set()
-    for file in ROOT.glob("roles/*/meta/argument_specs.yml"):
-        for entry in yaml.safe_load(file.read_text())["argument_specs"].values():
-            names |= {name for name, spec in entry.get("options", {}).items() if spec.get("type") == "bool"}
-    for file in ROOT.glob("inventories/*/group_vars/**/*.yml"):
-        content = load(file)
-        names |= {name for name, value in dict(content or {}).items() if isinstance(value, bool)}
-    return frozenset(names)
+def values() -> frozenset[str]:
+    """Variables that argument specs declare to hold something else than a boolean."""
+    entries = [
+        entry
+        for file in ROOT.glob("roles/*/meta/argument_specs.yml")
+        for entry in yaml.safe_load(file.read_text())["argument_specs"].values()
+    ]
+    options = [option for entry in entries for option in entry.get("options", {}).items()]
+    return frozenset(name for name, spec in options if spec.get("type") not in ("bool", "raw"))
 
 
 @pytest.mark.parametrize("file", TASK_FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_conditionals_are_boolean(file: Path, booleans: frozenset[str]) -> None:
-    doubtful = [text for text in conditionals(load(file)) if not is_boolean(text, booleans)]
-    assert not doubtful, f"compare, test or use `| bool` in: {doubtful}"
+def test_conditionals_are_boolean(file: Path, values: frozenset[str]) -> None:
+    wrong = [text for text in conditionals(load(file)) if cannot_be_boolean(text, values)]
+    assert not wrong, f"compare, test or use `| bool` in: {wrong}"
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: str(file.relative_to(ROOT)))
@@ -53,20 +52,21 @@ def test_a_template_gives_the_same_text_every_time(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conditional", "boolean"),
+    ("conditional", "wrong"),
     [
-        ("result.stdout | length > 0", True),
-        ("result is changed and not flexcore_debug", True),
-        ("flexcore_debug", True),
-        ("stat.stat.exists", True),
-        ("value | default(false) | bool", True),
-        ("flexcore_debug | default(false)", True),
-        ("a if flexcore_debug else b", False),
-        ("result.stdout", False),
-        ("result.stdout | length", False),
-        ("groups['redis']", False),
-        ("flexcore_debug and names", False),
+        ("result.stdout | length > 0", False),
+        ("result is changed and not flexcore_debug", False),
+        ("stat.stat.exists", False),
+        ("value | default(false)", False),
+        ("names is defined and 'a' in names", False),
+        ("result.stdout", True),
+        ("result.stdout | length", True),
+        ("result is changed and result.rc", True),
+        ("value | default('')", True),
+        ("groups['redis']", True),
+        ("flexcore_debug and names", True),
+        ("names if flexcore_debug else false", True),
     ],
 )
-def test_the_lint_itself(conditional: str, boolean: bool) -> None:
-    assert is_boolean(conditional, frozenset({"flexcore_debug"})) is boolean
+def test_the_lint_itself(conditional: str, wrong: bool) -> None:
+    assert cannot_be_boolean(conditional, frozenset({"names"})) is wrong
