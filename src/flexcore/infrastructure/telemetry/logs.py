@@ -75,10 +75,11 @@ class LogBuffer:
     def _position(self, cursor: str) -> int:
         try:
             text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-            process, _, number = text.partition(":")
-            return int(number) if process == self._process else 0
+            process, number = text.split(":")
+            position = int(number)
         except (ValueError, binascii.Error) as error:
             raise InvalidInput.field("cursor", "must be the next_cursor of an earlier answer") from error
+        return position if process == self._process else 0
 
 
 class JsonLogHandler(logging.Handler):
@@ -144,10 +145,16 @@ class JsonLogHandler(logging.Handler):
 
     def _blot_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Make `fields` plain JSON values without a secret, so that encoding them later can't fail."""
-        if not fields:
-            return fields
-        blotted: dict[str, Any] = msgspec.json.decode(self._blot(self._encode(fields).decode()))
-        return blotted
+        return {name: self._blot_value(value) for name, value in fields.items()}
+
+    def _blot_value(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._blot(value)
+            case None | bool() | int() | float():
+                return value
+            case _:
+                return msgspec.json.decode(self._blot(self._encode(value).decode()))
 
     def _blot(self, text: str) -> str:
         for value in self._hidden:

@@ -13,8 +13,6 @@ from flexcore.presentation.http.problems import HttpError, ProblemField, bad_req
 _AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`$")
-# In a query everything is text, so saying that the value was one helps nobody.
-_GOT: Final = re.compile(r", got `str`$")
 _MAX_PARAMETERS: Final = 100
 
 
@@ -39,7 +37,8 @@ def decode_query(query_string: bytes, into: type[Struct]) -> Struct:
         return msgspec.convert(values, into, strict=False)
     except msgspec.ValidationError as error:
         wrong = _problem_field(str(error), known=into.__struct_encode_fields__)
-        raise _wrong_parameter(wrong.field, wrong.message) from error
+        # In a query everything is text, so saying that the value was one helps nobody.
+        raise _wrong_parameter(wrong.field, wrong.message.removesuffix(", got str")) from error
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
@@ -90,7 +89,7 @@ def _problem_field(message: str, known: tuple[str, ...]) -> ProblemField:
         return ProblemField(name, "unknown" + ("" if place else f"; known are {', '.join(known) or 'none'}"))
     if missing := _MISSING.match(text):
         return ProblemField(f"{place}.{missing['name']}" if place else missing["name"], "required")
-    return ProblemField(place or "body", _GOT.sub("", text).replace("`", "").replace("Expected", "expected"))
+    return ProblemField(place or "body", text.replace("`", "").replace("Expected", "expected"))
 
 
 def _wrong_body(message: str) -> HttpError:

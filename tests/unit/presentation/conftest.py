@@ -1,0 +1,114 @@
+"""An application around one small table of operations, called in process."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from msgspec import Meta, Struct
+from starlette.types import ASGIApp
+
+from flexcore.domain.errors import FlexCoreError
+from flexcore.presentation.http.access import BearerToken
+from flexcore.presentation.http.app import build_app, operation_table
+from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+
+TOKEN = "a-token-of-more-than-24-characters"
+MADE_ID = "0198f000-0000-7000-8000-000000000000"
+Send = Callable[..., httpx.Response]
+
+
+class Box(Struct, frozen=True, forbid_unknown_fields=True):
+    """A nested body."""
+
+    width: Annotated[int, Meta(ge=1, le=9)]
+
+
+class Parcel(Struct, frozen=True, forbid_unknown_fields=True):
+    """A body."""
+
+    name: str
+    box: Box | None = None
+
+
+class Filter(Struct, frozen=True, forbid_unknown_fields=True):
+    """A query."""
+
+    limit: Annotated[int, Meta(ge=1, le=10, description="How many")] = 5
+    detail: bool = False
+
+
+class RecordedMetrics:
+    """Remembers what was counted."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, int]] = []
+
+    def request_finished(self, route: str, method: str, status: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.requests.append((route, method, status))
+
+
+class Routes:
+    """Handlers that echo, or fail as told."""
+
+    failure: Exception | None = None
+
+    def operations(self) -> tuple[Operation, ...]:
+        common: dict[str, Any] = {"summary": "Test", "tag": "test", "answers": {200: Content(dict[str, Any], "Echo")}}
+        return (
+            Operation(method="GET", path="/open", name="open", handler=self.echo, open=True, query=Filter, **common),
+            Operation(method="GET", path="/things/{id}", name="get", handler=self.echo, **common),
+            Operation(method="POST", path="/things/{id}", name="post", handler=self.echo, body=Parcel, **common),
+        )
+
+    async def echo(self, call: Call[Any, Any]) -> Answer:
+        if self.failure is not None:
+            raise self.failure
+        return Answer(
+            {"path": call.path, "query": call.query, "body": call.body, "correlation_id": call.correlation_id}
+        )
+
+
+@pytest.fixture
+def metrics() -> RecordedMetrics:
+    return RecordedMetrics()
+
+
+@pytest.fixture
+def routes() -> Routes:
+    return Routes()
+
+
+@pytest.fixture
+def app(routes: Routes, metrics: RecordedMetrics) -> ASGIApp:
+    table = operation_table(routes.operations(), version="1.0", metrics=lambda: b"# metrics\n")
+    return build_app(table, access=BearerToken(TOKEN), max_body_bytes=1000, metrics=metrics, new_id=lambda: MADE_ID)
+
+
+@pytest.fixture
+def send(app: ASGIApp) -> Send:
+    """Send one request with the token, unless told otherwise."""
+
+    def send_one(method: str, path: str, *, authorized: bool = True, **arguments: Any) -> httpx.Response:
+        headers = {**({"authorization": f"Bearer {TOKEN}"} if authorized else {}), **arguments.pop("headers", {})}
+
+        async def exchange() -> httpx.Response:
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://flexcore") as client:
+                return await client.request(method, path, headers=headers, **arguments)
+
+        return asyncio.run(exchange())
+
+    return send_one
+
+
+@pytest.fixture
+def fail_with(routes: Routes) -> Callable[[Exception | FlexCoreError], None]:
+    """Make every handler fail."""
+
+    def set_failure(error: Exception) -> None:
+        routes.failure = error
+
+    return set_failure

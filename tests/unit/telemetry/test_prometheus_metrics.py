@@ -1,0 +1,108 @@
+"""What /metrics shows."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.parser import text_string_to_metric_families
+
+from flexcore.application.ports import PluginRequest, PluginResult, ResourceUsage
+from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed
+from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
+from flexcore.presentation.http.routes.meta import METRICS_MEDIA_TYPE
+
+REQUEST = PluginRequest("e-1", "json-processor", "process", {}, 30.0, "c-1")
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {(s.name, tuple(s.labels.values())): s.value for family in families for s in family.samples}
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(version="1.0", node_id="core1")
+
+
+def test_the_media_type_is_that_of_the_library() -> None:
+    assert METRICS_MEDIA_TYPE == CONTENT_TYPE_LATEST
+
+
+def test_requests_are_counted_and_timed(metrics: Metrics) -> None:
+    for seconds in (0.002, 0.3):
+        metrics.request_finished("/health", "GET", 200, seconds)
+    found = samples(metrics)
+    assert found[("flexcore_http_requests_total", ("/health", "GET", "200"))] == 2
+    assert found[("flexcore_http_request_duration_seconds_count", ("/health", "GET"))] == 2
+    assert found[("flexcore_http_request_duration_seconds_bucket", ("/health", "GET", "0.25"))] == 1
+
+
+def test_dependencies_and_the_build(metrics: Metrics) -> None:
+    metrics.watch_dependencies(lambda: {"postgresql": True, "redis": False})
+    found = samples(metrics)
+    assert found[("flexcore_dependency_up", ("postgresql",))] == 1
+    assert found[("flexcore_dependency_up", ("redis",))] == 0
+    assert any(name == "flexcore_build_info" and "core1" in labels for name, labels in found)
+    assert any(name == "process_resident_memory_bytes" for name, _ in found)
+
+
+class Runner:
+    """Ends as told."""
+
+    def __init__(self, end: PluginResult | FlexCoreError) -> None:
+        self.end = end
+
+    @property
+    def manifests(self) -> Mapping[str, object]:
+        return {"json-processor": object()}
+
+    def usage(self, plugin_id: str) -> ResourceUsage:
+        return ResourceUsage(memory_mb=1.0)
+
+    async def run(self, request: PluginRequest) -> PluginResult:
+        if isinstance(self.end, FlexCoreError):
+            raise self.end
+        return self.end
+
+
+@pytest.mark.parametrize(
+    ("end", "outcome"),
+    [
+        (PluginResult(success=True, data=1), "completed"),
+        (PluginResult(success=False, data=1), "unsuccessful"),
+        (PluginFailed("x", "e-1"), "failed"),
+        (ExecutionTimedOut("x", "e-1"), "timed_out"),
+    ],
+)
+def test_executions_are_counted_by_how_they_ended(
+    metrics: Metrics, end: PluginResult | FlexCoreError, outcome: str
+) -> None:
+    runner = MeteredPluginRunner(Runner(end), metrics)
+    if isinstance(end, FlexCoreError):
+        with pytest.raises(type(end)):
+            asyncio.run(runner.run(REQUEST))
+    else:
+        assert asyncio.run(runner.run(REQUEST)) is end
+    found = samples(metrics)
+    assert found[("flexcore_plugin_executions_total", ("json-processor", outcome))] == 1
+    assert found[("flexcore_plugin_executions_running", ())] == 0
+    assert runner.usage("json-processor").memory_mb == 1.0
+
+
+def test_appended_events_are_counted_only_when_they_are_in_the_log(metrics: Metrics) -> None:
+    class Store:
+        refuses = False
+
+        async def append(self, events: list[object]) -> list[object]:
+            if self.refuses:
+                raise FlexCoreError("no")
+            return events
+
+    store = Store()
+    metered = MeteredEventStore(store, metrics)
+    asyncio.run(metered.append([("1", None), ("2", None)]))
+    store.refuses = True
+    with pytest.raises(FlexCoreError):
+        asyncio.run(metered.append([("3", None)]))
+    assert samples(metrics)[("flexcore_events_appended_total", ())] == 2
