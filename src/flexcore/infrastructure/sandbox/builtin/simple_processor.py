@@ -1,0 +1,80 @@
+"""simple-processor: small operations on text and numbers, to try out and to test plugin execution with."""
+
+import time
+
+from flexcore.infrastructure.sandbox.plugin import OperationFailed, log
+
+_TEXT = {"name": "text", "type": "string", "description": "The text to work on", "required": True}
+
+MANIFEST = {
+    "id": "simple-processor",
+    "name": "Simple processor",
+    "version": "1.0.0",
+    "type": "processor",
+    "description": "Small operations on text and numbers",
+    "entry_point": "flexcore.infrastructure.sandbox.builtin.simple_processor:SimpleProcessor",
+    "capabilities": ["text", "numbers"],
+    "default_operation": "echo",
+    "operations": [
+        {"name": "echo", "description": "Give back the parameters as they came", "open": True},
+        {"name": "uppercase", "description": "Turn the text into upper case", "parameters": [_TEXT]},
+        {"name": "lowercase", "description": "Turn the text into lower case", "parameters": [_TEXT]},
+        {"name": "reverse", "description": "Turn the order of the characters round", "parameters": [_TEXT]},
+        {"name": "count", "description": "Count characters, words and lines", "parameters": [_TEXT]},
+        {
+            "name": "sum",
+            "description": "Add numbers up",
+            "parameters": [{"name": "numbers", "type": "array", "description": "Numbers", "required": True}],
+        },
+        {
+            "name": "wait",
+            "description": "Do nothing for a while, such as to see a time limit at work",
+            "parameters": [{"name": "seconds", "type": "number", "description": "How long", "required": True}],
+        },
+    ],
+}
+
+
+class SimpleProcessor:
+    """Each public method is one operation of the manifest."""
+
+    def __init__(self, configuration: dict[str, object]) -> None:
+        del configuration  # it has no settings
+
+    def echo(self, **parameters: object) -> dict[str, object]:
+        """Give back the parameters as they came."""
+        return parameters
+
+    def uppercase(self, text: str) -> dict[str, object]:
+        """Turn the text into upper case."""
+        return {"text": text.upper()}
+
+    def lowercase(self, text: str) -> dict[str, object]:
+        """Turn the text into lower case."""
+        return {"text": text.lower()}
+
+    def reverse(self, text: str) -> dict[str, object]:
+        """Turn the order of the characters round."""
+        return {"text": text[::-1]}
+
+    def count(self, text: str) -> dict[str, object]:
+        """Count characters, words and lines."""
+        return {"characters": len(text), "words": len(text.split()), "lines": len(text.splitlines())}
+
+    def sum(self, numbers: list[object]) -> dict[str, object]:
+        """Add numbers up; whole numbers stay whole."""
+        total: float = 0
+        for index, number in enumerate(numbers):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise OperationFailed(f"numbers[{index}] is not a number")
+            total += number
+        return {"sum": total, "count": len(numbers)}
+
+    def wait(self, seconds: float) -> dict[str, object]:
+        """Do nothing for a while, and log when it begins and ends."""
+        if seconds < 0:
+            raise OperationFailed("seconds must be 0 or more")
+        log(f"waiting for {seconds:g} s")
+        time.sleep(seconds)
+        log("waited long enough")
+        return {"waited_seconds": seconds}
