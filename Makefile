@@ -58,6 +58,10 @@ lint: venv ## Check style, types, imports and Ansible content; the quick ones fi
 	@$(BIN)/mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --quiet --offline
 
+.PHONY: docs
+docs: venv ## Write the generated reference pages anew; the unit tests tell when one is stale
+	@$(BIN)/python -m docs.generate
+
 .PHONY: bench
 bench: venv ## Compare with peers, one line a figure; ONLY=<name> for one
 	@$(BIN)/pytest tests/bench -q -s $(if $(ONLY),-k "$(ONLY)")

@@ -48,13 +48,14 @@ class Node:
         A probe is one round trip and read-only. Program and arguments travel on standard input, so that no secret
         among them stands in a process list, an environment or a file. Raises ProbeError.
         """
-        if name not in self._answers:
+        question = f"{name} {arguments}"
+        if question not in self._answers:
             command = self._connections.command(self.name, f"sudo -n -u {user} {python} -I -")
             answer, problem = _converse(command, PROBES / f"{name}.py", arguments)
             if problem:
                 raise ProbeError(f"{self.name}: the probe {name} failed: {problem}")
-            self._answers[name] = answer
-        return self._answers[name]
+            self._answers[question] = answer
+        return self._answers[question]
 
     def journal(self, unit: str, lines: int = 20) -> str:
         """The last `lines` of what `unit` logged, for the report of a failed check."""
