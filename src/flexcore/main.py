@@ -121,7 +121,7 @@ async def _runtime(settings: Settings, buffer: logs.LogBuffer) -> AsyncIterator[
     access = _runtime_access(settings)
     database = Database(access, node_id=node.node_id)
     events = Events(MeteredEventStore(PostgresEventStore(database), metrics), _new_id)
-    runner = MeteredPluginRunner(SubprocessRunner(), metrics)
+    runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     plugins = Plugins(
         events=events,
         history=PostgresPluginHistory(database),
@@ -185,6 +185,12 @@ async def _runtime(settings: Settings, buffer: logs.LogBuffer) -> AsyncIterator[
             # Not yet possible without PostgreSQL; then the first use of the plugins does it.
             await plugins.register_builtins()
         yield _Runtime(app, monitor, plugins, node)
+
+
+def _plugin_configuration(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return what the built-in plugins have to be told."""
+    url = settings.services.get("flext-service")
+    return {} if url is None else {"flext-service": {"url": url}}
 
 
 def _access_policy(settings: Settings) -> AccessPolicy:

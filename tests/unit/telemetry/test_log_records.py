@@ -141,5 +141,5 @@ def test_a_cursor_of_another_process_starts_over(log: Log) -> None:
 
 @pytest.mark.parametrize("cursor", ["", "x", "éé", "MzRh", "!!!!"])
 def test_a_cursor_that_is_none_is_refused(log: Log, cursor: str) -> None:
-    with pytest.raises(InvalidInput, match="^cursor must be"):
+    with pytest.raises(InvalidInput, match=r"^cursor must be"):
         log.messages(cursor=cursor)
