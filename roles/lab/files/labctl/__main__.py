@@ -23,7 +23,7 @@ from lab import Lab
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="labctl", description="Hosts of a lab, from the outside.")
     parser.add_argument("directory", type=Path, help="the lab's directory; for down-all the directory above")
     verbs = parser.add_subparsers(dest="verb", required=True)

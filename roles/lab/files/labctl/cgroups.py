@@ -60,7 +60,7 @@ class HostGroup:
         return events.exists() and "populated 1" in events.read_text()
 
     def init_pid(self) -> int | None:
-        """The id, on this machine, of the process that is number 1 inside the host."""
+        """Find the process that is number 1 inside the host: its id on this machine."""
         for procs in (self.v2 / "boot").rglob("cgroup.procs"):
             for pid in procs.read_text().split():
                 status = Path("/proc", pid, "status")

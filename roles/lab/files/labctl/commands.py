@@ -11,15 +11,15 @@ class LabError(Exception):
 
 
 def run(*command: str, check: bool = True) -> str:
-    """Standard output of a command. Raises LabError with its standard error when it fails and `check` is set."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Return a command's standard output. Raises LabError with its standard error if it fails and `check` is set."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell, own words
     if check and done.returncode != 0:
         raise LabError(f"`{shlex.join(command)}` failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition came true within the time."""
+    """Tell whether the condition came true within the time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

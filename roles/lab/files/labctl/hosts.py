@@ -19,7 +19,7 @@ NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 
 
 def mounts_below(directory: Path) -> list[Path]:
-    """Mount points at or below a directory, the deepest first."""
+    """List the mount points at or below a directory, the deepest first."""
     fields = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
     points = (Path(field[4].encode().decode("unicode_escape")) for field in fields)
     return sorted((point for point in points if point.is_relative_to(directory)), reverse=True)
@@ -42,7 +42,7 @@ class Host:
         return self.group.populated("keeper") and self.group.populated("boot")
 
     def public_key(self) -> str:
-        """The host's public ssh key, read from its disk; empty before its first boot."""
+        """Read the host's public ssh key from its disk; empty before its first boot."""
         file = self.upper / "etc/ssh/ssh_host_ed25519_key.pub"
         return " ".join(file.read_text().split()[:2]) if file.exists() else ""
 
@@ -61,7 +61,7 @@ class Host:
             run("mount", "-t", "overlay", self.machine, "-o", layers, str(self.root))
         self.group.make()
         with self.console.open("wb") as output:
-            keeper = subprocess.Popen(
+            keeper = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, str(Path(__file__).parent), str(self.lab), "keep", self.name],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -108,7 +108,8 @@ class Host:
         status = REBOOT_REQUESTED
         while status == REBOOT_REQUESTED:
             self.unlink()
-            status = subprocess.Popen(command, preexec_fn=lambda: self.group.enter("boot")).wait()
+            boot = subprocess.Popen(command, preexec_fn=lambda: self.group.enter("boot"))  # noqa: S603 - see above
+            status = boot.wait()
 
     def ask_to_stop(self) -> None:
         """Ask the host's systemd to power off; a frozen host goes on first."""

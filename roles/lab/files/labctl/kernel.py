@@ -8,7 +8,7 @@ INOTIFY_INSTANCES_RAISED = 1024
 
 
 def path_of(setting: str) -> Path:
-    """The file of a sysctl setting."""
+    """Name the file of a sysctl setting."""
     return Path("/proc/sys", *setting.split("."))
 
 
@@ -19,7 +19,7 @@ class KernelSettings:
         self.labs, self.memory = labs, labs / "kernel-settings.json"
 
     def originals(self) -> dict[str, str]:
-        """The values from before any lab."""
+        """Read the values from before any lab."""
         return dict(json.loads(self.memory.read_text())) if self.memory.exists() else {}
 
     def change(self, setting: str, value: str) -> None:

@@ -34,33 +34,33 @@ class Lab:
 
     @staticmethod
     def all_below(labs: Path) -> list["Lab"]:
-        """Every lab that left a trace: a directory, or cgroups."""
+        """List every lab that left a trace: a directory, or cgroups."""
         places = (labs, v2_root() / "flexcore-ops")
         names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
         return [Lab(labs / name) for name in sorted(names)]
 
     def plan(self) -> dict[str, Any]:
-        """What lab.json says; empty for a lab that is not set up."""
+        """Read lab.json; empty for a lab that is not set up."""
         file = self.directory / "lab.json"
         return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def host(self, name: str) -> Host:
-        """One host by its name, whether or not it exists."""
+        """Name one host, whether or not it exists."""
         return Host(self.directory, name)
 
     def hosts(self) -> list[Host]:
-        """Every host that left a trace: files, or cgroups."""
+        """List every host that left a trace: files, or cgroups."""
         places = (self.directory / "hosts", v2_root() / "flexcore-ops" / self.name)
         names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
         return [self.host(name) for name in sorted(names)]
 
     def known(self) -> str:
-        """What ssh needs to recognise the hosts, from their disks rather than from the network."""
+        """Write known hosts for ssh, from the hosts' disks rather than from the network."""
         addresses = self.plan().get("hosts", {})
         return "".join(f"{addresses[host.name]} {host.public_key()}\n" for host in self.hosts() if host.public_key())
 
     def inspect(self, subnet: str) -> dict[str, Any]:
-        """What is there, and what a lab on this subnet would find on this machine. Changes nothing, needs no root."""
+        """Tell what is there and what would hinder a lab on this subnet. Changes nothing, needs no root."""
         existing = next(parent for parent in (self.directory, *self.directory.parents) if parent.exists())
         root = os.geteuid() == 0
         return {
@@ -111,7 +111,7 @@ class Lab:
                 run("ssh", "-o", f"ControlPath={entry}", "-O", "exit", "lab", check=False)
 
     def down(self) -> bool:
-        """Remove the lab and every trace of it; whether there was one."""
+        """Remove the lab and every trace of it. False if there was none."""
         hosts = self.hosts()
         there = bool(hosts) or self.directory.exists() or not self.network.is_down()
         self.end_connections()

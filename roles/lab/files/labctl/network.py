@@ -10,7 +10,7 @@ from commands import run
 
 
 def routes_into(subnet: str, except_by: str) -> list[str]:
-    """This machine's routes, other than by one interface, that lead into a part of the subnet."""
+    """List the machine's routes, other than by one interface, that lead into a part of the subnet."""
     wanted = ipaddress.IPv4Network(subnet)
     routes = json.loads(run("ip", "-json", "-4", "route", "show"))
     return [
@@ -30,7 +30,7 @@ class Network:
         self.tag = f"flexcore-ops-lab-{lab}"
 
     def rules(self, subnet: str) -> list[tuple[str, str, str]]:
-        """The rules as (table, chain, rule): hosts may reach out, and answers may come back."""
+        """Word the rules as (table, chain, rule): hosts may reach out, and answers may come back."""
         return [
             ("nat", "POSTROUTING", f"-s {subnet} ! -d {subnet} -j MASQUERADE"),
             ("filter", "FORWARD", f"-i {self.bridge} -j ACCEPT"),
@@ -38,7 +38,7 @@ class Network:
         ]
 
     def present_rules(self) -> list[tuple[str, list[str]]]:
-        """The lab's rules in the running firewall, as (table, rule in words)."""
+        """Find the lab's rules in the running firewall, as (table, rule in words)."""
         found = []
         for table in ("nat", "filter") if shutil.which("iptables-save") else ():
             for line in run("iptables-save", "-t", table).splitlines():
