@@ -88,6 +88,6 @@ def _converse(command: list[str], probe: Path, arguments: dict[str, Any]) -> tup
 def _secrets(arguments: Any) -> Iterator[Secret]:
     if isinstance(arguments, Secret):
         yield arguments
-    elif isinstance(arguments, dict):
-        for value in arguments.values():
+    elif isinstance(arguments, dict | list):
+        for value in arguments.values() if isinstance(arguments, dict) else arguments:
             yield from _secrets(value)

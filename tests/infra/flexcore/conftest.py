@@ -8,6 +8,19 @@ from tests.infra.contract import CORRELATION_ID, OPEN_PATHS, TOKEN_PATHS, UNIT
 from tests.infra.node import Node
 
 
+# What FlexCore's user is allowed, and then what it is not; none of them would change anything.
+FLEXCORE_REDIS_COMMANDS = [
+    ["PING"],
+    ["ACL", "WHOAMI"],
+    ["GET", "flexcore:verify"],
+    ["GET", "verify"],
+    ["CONFIG", "GET", "maxmemory"],
+    ["ACL", "LIST"],
+    ["KEYS", "flexcore:verify"],
+    ["DEBUG", "SLEEP", "0"],
+]
+
+
 @pytest.fixture
 def unit(node: Node) -> dict[str, Any]:
     """How systemd and the kernel run the server."""
@@ -51,22 +64,18 @@ def postgresql(node: Node) -> dict[str, Any]:
 
 @pytest.fixture
 def redis(node: Node) -> dict[str, Any]:
-    """What Redis answers clients on this host, with and without FlexCore's credentials."""
+    """What Redis replies to clients on this host, with and without FlexCore's credentials."""
     variables = node.variables
+    user, password = variables["flexcore_redis_user"], variables.secret("flexcore_redis_password")
+    stranger = [["PING"]]
     return node.probe(
-        "redis_access",
+        "redis_replies",
         host=variables["flexcore_redis_host"],
         port=variables["flexcore_redis_port"],
-        username=variables["flexcore_redis_user"],
-        password=variables.secret("flexcore_redis_password"),
-        commands=[
-            ["PING"],
-            ["ACL", "WHOAMI"],
-            ["GET", "flexcore:verify"],
-            ["GET", "verify"],
-            ["CONFIG", "GET", "maxmemory"],
-            ["ACL", "LIST"],
-            ["KEYS", "flexcore:verify"],
-            ["DEBUG", "SLEEP", "0"],
-        ],
+        sessions={
+            "no credentials": {"credentials": [], "commands": stranger},
+            "default user": {"credentials": [password], "commands": stranger},
+            "wrong password": {"credentials": [user, "not-the-password"], "commands": stranger},
+            "flexcore": {"credentials": [user, password], "commands": FLEXCORE_REDIS_COMMANDS},
+        },
     )

@@ -36,7 +36,7 @@ def test_redis_refuses_its_acl_user_what_is_not_flexcores(redis: dict[str, Any],
 
 
 def test_redis_refuses_strangers(redis: dict[str, Any]) -> None:
-    assert redis["anonymous"]["replies"]["PING"]["error"].startswith("NOAUTH")
-    for caller in ("default", "wrong"):
-        assert redis[caller]["login"]["error"].startswith("WRONGPASS"), caller
-        assert redis[caller]["replies"]["PING"]["error"].startswith("NOAUTH"), caller
+    for stranger in ("default user", "wrong password"):
+        assert redis[stranger]["login"]["error"].startswith("WRONGPASS"), stranger
+    for stranger in ("no credentials", "default user", "wrong password"):
+        assert redis[stranger]["replies"]["PING"]["error"].startswith("NOAUTH"), stranger

@@ -10,7 +10,7 @@ def collect(directory):
     path = pathlib.Path(directory)
     lines = (path / "history.jsonl").read_text().splitlines()
     last = json.loads(lines[-1])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     checked = datetime.datetime.fromisoformat(last["checked_at"].replace("Z", "+00:00"))
     return {
         "last": last,

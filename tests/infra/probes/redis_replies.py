@@ -1,4 +1,4 @@
-"""How Redis answers a client on this host: without credentials, with wrong ones, and as FlexCore's ACL user."""
+"""What Redis replies to clients on this host."""
 
 import socket
 
@@ -45,11 +45,8 @@ def converse(host, port, credentials, commands):
         connection.close()
 
 
-def collect(host, port, username, password, commands):
-    """The replies to `commands` by each kind of client. Only commands that change nothing belong here."""
+def collect(host, port, sessions):
+    """The replies in each session, by its name. Only commands that change nothing belong into one."""
     return {
-        "anonymous": converse(host, port, None, [["PING"]]),
-        "default": converse(host, port, [password], [["PING"]]),
-        "wrong": converse(host, port, [username, "not-the-password"], [["PING"]]),
-        "flexcore": converse(host, port, [username, password], commands),
+        name: converse(host, port, session["credentials"], session["commands"]) for name, session in sessions.items()
     }
