@@ -7,7 +7,6 @@ import pytest
 from tests.infra.contract import CORRELATION_ID, OPEN_PATHS, TOKEN_PATHS, UNIT
 from tests.infra.node import Node
 
-
 # What FlexCore's user is allowed, and then what it is not; none of them would change anything.
 FLEXCORE_REDIS_COMMANDS = [
     ["PING"],

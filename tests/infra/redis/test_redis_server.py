@@ -11,12 +11,24 @@ from tests.infra.node import Node
 pytestmark = pytest.mark.unit("redis-server")
 
 SETTINGS = ("appendonly", "maxmemory", "maxmemory-policy", "protected-mode")
+# What no application may do. The server only says whether it would let a user do it (ACL DRYRUN).
+FORBIDDEN = (
+    ("FLUSHALL",),
+    ("CONFIG", "SET", "appendonly", "no"),
+    ("ACL", "SETUSER", "default", "on"),
+    ("REPLICAOF", "NO", "ONE"),
+    ("SHUTDOWN",),
+    ("DEBUG", "SLEEP", "0"),
+    ("KEYS", "*"),
+    ("SET", "a-key-of-nobody", "x"),
+)
 
 
 @pytest.fixture
 def server(node: Node) -> dict[str, Any]:
     """The server's replies to its administrator."""
     variables = node.variables
+    users = [user["name"] for user in variables["redis_users"]]
     session = node.probe(
         "redis_replies",
         host=variables["ansible_host"],
@@ -29,18 +41,20 @@ def server(node: Node) -> dict[str, Any]:
                     ["ACL", "LIST"],
                     ["CLIENT", "LIST"],
                     ["INFO", "persistence"],
+                    *(["ACL", "DRYRUN", user, *command] for user in users for command in FORBIDDEN),
                 ],
             }
         },
     )["admin"]
     if session["login"] != "OK":
         pytest.fail(f"{node.name}: Redis does not let its administrator in: {session['login']}", pytrace=False)
-    config, access, clients, info = session["replies"].values()
+    config, access, clients, info, *_ = session["replies"].values()
     return {
         "settings": dict(zip(config[::2], config[1::2], strict=True)),
         # Digests of passwords are nobody's business, least of all a failure report's.
         "users": {rule.split()[1]: re.sub(r"#[0-9a-f]{64}", "#", rule).split()[2:] for rule in access},
         "clients": [dict(field.split("=", 1) for field in line.split()) for line in clients.splitlines()],
+        "allowed": [command for command, reply in session["replies"].items() if "DRYRUN" in command and reply == "OK"],
         "persistence": dict(line.split(":", 1) for line in info.splitlines() if ":" in line),
     }
 
@@ -81,7 +95,10 @@ def test_users_are_the_inventorys(node: Node, server: dict[str, Any]) -> None:
         assert rules[0] == "on", name
         assert {rule for rule in rules if rule[0] in "~%"} == {f"~{pattern}" for pattern in user["keys"]}, name
         assert {rule for rule in rules if rule[0] == "&"} == {f"&{pattern}" for pattern in user["channels"]}, name
-        assert "-@dangerous" in rules, name
+
+
+def test_applications_may_do_nothing_dangerous(server: dict[str, Any]) -> None:
+    assert server["allowed"] == []
 
 
 def test_every_flexcore_node_is_a_client(server: dict[str, Any], run) -> None:
