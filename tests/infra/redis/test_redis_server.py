@@ -54,7 +54,11 @@ def server(node: Node) -> dict[str, Any]:
         # Digests of passwords are nobody's business, least of all a failure report's.
         "users": {rule.split()[1]: re.sub(r"#[0-9a-f]{64}", "#", rule).split()[2:] for rule in access},
         "clients": [dict(field.split("=", 1) for field in line.split()) for line in clients.splitlines()],
-        "allowed": [command for command, reply in session["replies"].items() if "DRYRUN" in command and reply == "OK"],
+        "allowed": [
+            command
+            for command, reply in session["replies"].items()
+            if "DRYRUN" in command and "no permissions" not in str(reply)
+        ],
         "persistence": dict(line.split(":", 1) for line in info.splitlines() if ":" in line),
     }
 
