@@ -41,9 +41,7 @@ class RedisProbe:
     async def check(self) -> ProbeResult:
         """Ping once; raises TimeoutError, ConnectionRefusedError or Unavailable with the server's own words."""
         try:
-            await self._redis.ping()
-            if self._version is None:
-                self._version = await self._ask_version()
+            await self._ping()
         except redis.exceptions.RedisError as error:
             await self._forget_connection()
             raise _cause(error) from error
@@ -56,6 +54,18 @@ class RedisProbe:
         """Close the connection."""
         await self._redis.aclose()
 
+    async def _ping(self) -> None:
+        if self._redis.connection is not None and self._redis.connection.is_connected:
+            try:
+                await self._redis.ping()
+            except redis.exceptions.ConnectionError:
+                # Only the old connection is known to be broken: Redis may have been restarted since.
+                await self._forget_connection()
+            else:
+                return
+        await self._redis.ping()
+        self._version = await self._ask_version()
+
     async def _ask_version(self) -> str | None:
         answer = await self._redis.execute_command("HELLO")  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
@@ -63,7 +73,6 @@ class RedisProbe:
 
     async def _forget_connection(self) -> None:
         """Drop the connection, so that a late answer is never taken for that of the next question."""
-        self._version = None
         if self._redis.connection is not None:
             with contextlib.suppress(redis.exceptions.RedisError, OSError):
                 await self._redis.connection.disconnect(nowait=True)
