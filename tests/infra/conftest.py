@@ -15,7 +15,7 @@ from testinfra.host import Host
 
 from tests.infra.connection import Connections
 from tests.infra.inventory import ROOT, Inventory, InventoryError
-from tests.infra.node import Node
+from tests.infra.node import Node, ProbeError
 
 HERE = Path(__file__).parent
 GROUPS = ("postgresql", "redis", "flexcore", "monitoring")
@@ -101,8 +101,10 @@ def _node(item: pytest.Item) -> Node:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Let the unit that a failed check is about say what happened to it."""
+    """Let the unit that a failed check is about say what happened to it; where nothing was judged, say just why."""
     report = yield
+    if call.excinfo and call.excinfo.errisinstance((ProbeError, InventoryError)):
+        report.longrepr = str(call.excinfo.value)
     marker = item.get_closest_marker("unit")
     if report.failed and marker:
         node, unit = _node(item), marker.args[0]

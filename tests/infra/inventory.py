@@ -100,8 +100,11 @@ class HostVariables(Mapping[str, Any]):
         return len(self._raw)
 
     def secret(self, name: str) -> Secret:
-        """The variable as a value that no failure report prints."""
-        return Secret(name, str(self[name]))
+        """The variable as a value that no failure report prints. Raises InventoryError when it is empty."""
+        value = str(self[name] or "")
+        if not value:
+            raise InventoryError(f"{self._host}: variable {name} is empty, but should hold a secret")
+        return Secret(name, value)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The variable, or `default` when it is not set anywhere."""

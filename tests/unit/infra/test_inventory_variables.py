@@ -63,3 +63,9 @@ def test_an_inventory_without_hosts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("flexcore:\n  hosts: {}\n")
     with pytest.raises(InventoryError, match="holds no host"):
         Inventory(tmp_path)
+
+
+def test_an_empty_secret_is_refused(source: Path) -> None:
+    (source / "group_vars" / "all" / "more.yml").write_text('token: ""\n')
+    with pytest.raises(InventoryError, match="core1: variable token is empty"):
+        Inventory(source).variables("core1").secret("token")
