@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from docs.generate import api, modules, roles, settings
+from docs.generate import api, commands, modules, roles, settings
+from flexcore.cli import main as flexcore
+from flext_cli.main import flext
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -16,6 +18,8 @@ def pages() -> dict[Path, str]:
         REFERENCE / "roles.md": roles.index(described),
         REFERENCE / "modules.md": modules.reference(modules.documentation(ROOT / "library")),
         REFERENCE / "api.md": api.reference(),
+        REFERENCE / "commands.md": commands.reference({"flexcore": flexcore, "flext": flext}),
+        REFERENCE / "playbooks.md": commands.playbooks(sorted((ROOT / "playbooks").glob("*.yml"))),
         REFERENCE / "settings.md": settings.reference(),
     }
 

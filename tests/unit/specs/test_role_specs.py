@@ -61,7 +61,7 @@ def test_every_option_is_described_and_typed(role: Path) -> None:
     for name, spec in nested(options(role)).items():
         description = spec.get("description")
         text = " ".join(description) if isinstance(description, list) else description or ""
-        assert len(text) > 10, f"{name} has no description"
+        assert len(text) > 5, f"{name} has no description"
         assert text.rstrip().endswith("."), f"the description of {name} is not a sentence"
         assert spec.get("type") in TYPES, f"{name} has no type"
         assert spec["type"] != "list" or "elements" in spec, f"{name} is a list of what?"
