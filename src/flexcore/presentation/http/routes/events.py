@@ -1,12 +1,14 @@
 """The event log: read it, append to it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from flexcore.application.events import MAX_PAGE, EventPage, EventQuery, Events
-from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+from flexcore.application.events import MAX_BATCH, MAX_PAGE, EventPage, EventQuery, Events
+from flexcore.domain.errors import InvalidInput
+from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, RecordedEvent
+from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 _EVENTS = "/api/v1/flexcore/events"
 _Name = Annotated[str, Meta(max_length=255)]
@@ -24,6 +26,37 @@ class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     to_timestamp: Annotated[_Moment | None, Meta(description="Only events before then, RFC 3339")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Events a page")] = 100
     cursor: Annotated[_Cursor | None, Meta(description="next_cursor of an earlier answer")] = None
+
+
+class EventBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A fact to record; `expected_version` is the version its aggregate must have just before, 0 for a new one."""
+
+    type: Annotated[str, Meta(min_length=1, max_length=128)]
+    aggregate_id: Annotated[str, Meta(min_length=1, max_length=255)]
+    aggregate_type: Annotated[str, Meta(min_length=1, max_length=128)]
+    data: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    expected_version: Annotated[int, Meta(ge=0)] | None = None
+
+
+class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
+    """Facts to record in this order, all or none."""
+
+    events: Annotated[list[EventBody], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Recorded(Struct, frozen=True):
+    """Where an event ended up."""
+
+    id: str
+    position: int
+    version: int
+
+
+class RecordedBatch(Struct, frozen=True):
+    """Where the events ended up, in their order."""
+
+    events: list[Recorded]
 
 
 class EventRoutes:
@@ -44,7 +77,29 @@ class EventRoutes:
                 handler=self._list,
                 query=EventsQuery,
                 answers={200: Content(EventPage, "One page of events")},
-                problems=(503,),
+                problems=(429, 503),
+            ),
+            Operation(
+                method="POST",
+                path=_EVENTS,
+                name="appendEvent",
+                summary="Record one event",
+                tag="events",
+                handler=self._append,
+                body=EventBody,
+                answers={201: Content(Recorded, "Recorded")},
+                problems=(409, 429, 503),
+            ),
+            Operation(
+                method="POST",
+                path=_EVENTS + "/batch",
+                name="appendEvents",
+                summary="Record events, all or none",
+                tag="events",
+                handler=self._append_batch,
+                body=EventBatch,
+                answers={201: Content(RecordedBatch, "Recorded")},
+                problems=(409, 429, 503),
             ),
         )
 
@@ -62,3 +117,33 @@ class EventRoutes:
             )
         )
         return Answer(found)
+
+    async def _append(self, call: Call[NoParameters, EventBody]) -> Answer:
+        (recorded,) = await self._events.append([_new_event(call.body, call.correlation_id, prefix="")])
+        return Answer(_recorded(recorded), 201)
+
+    async def _append_batch(self, call: Call[NoParameters, EventBatch]) -> Answer:
+        events = [
+            _new_event(body, call.correlation_id, prefix=f"events[{index}].")
+            for index, body in enumerate(call.body.events)
+        ]
+        recorded = await self._events.append(events)
+        return Answer(RecordedBatch([_recorded(event) for event in recorded]), 201)
+
+
+def _new_event(body: EventBody, correlation_id: str, prefix: str) -> NewEvent:
+    if body.aggregate_type == PLUGIN_AGGREGATE:
+        # They decide what FlexCore believes about its plugins.
+        raise InvalidInput.field(f"{prefix}aggregate_type", f"must not be {PLUGIN_AGGREGATE}: FlexCore records those")
+    return NewEvent(
+        type=body.type,
+        aggregate_id=body.aggregate_id,
+        aggregate_type=body.aggregate_type,
+        data=body.data,
+        metadata={"correlation_id": correlation_id, **body.metadata},
+        expected_version=body.expected_version,
+    )
+
+
+def _recorded(event: RecordedEvent) -> Recorded:
+    return Recorded(event.id, event.position, event.version)

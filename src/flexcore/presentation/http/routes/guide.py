@@ -61,7 +61,7 @@ class GuideRoutes:
                 tag="client guide",
                 handler=self._list,
                 answers={200: Content(list[GuidePlugin], "All plugins")},
-                problems=(503,),
+                problems=(429, 503),
             ),
             Operation(
                 method="POST",
@@ -82,7 +82,7 @@ class GuideRoutes:
                 tag="client guide",
                 handler=self._get,
                 answers={200: Content(GuidePlugin, "The plugin")},
-                problems=(404, 503),
+                problems=(404, 429, 503),
             ),
             Operation(
                 method="POST",

@@ -68,7 +68,7 @@ class PluginRoutes:
                 handler=self._list,
                 query=PluginsQuery,
                 answers={200: Content(PluginPage, "One page of plugins")},
-                problems=(503,),
+                problems=(429, 503),
             ),
             Operation(
                 method="GET",
@@ -78,7 +78,7 @@ class PluginRoutes:
                 tag="plugins",
                 handler=self._get,
                 answers={200: Content(PluginView, "The plugin")},
-                problems=(404, 503),
+                problems=(404, 429, 503),
             ),
             Operation(
                 method="GET",
@@ -88,7 +88,7 @@ class PluginRoutes:
                 tag="plugins",
                 handler=self._status,
                 answers={200: Content(PluginStatusView, "Its executions and what they use now")},
-                problems=(404, 503),
+                problems=(404, 429, 503),
             ),
             Operation(
                 method="POST",
