@@ -18,6 +18,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
@@ -120,9 +121,9 @@ class Server(ABC):
         for pid in family[1:]:
             wait_until(lambda pid=pid: not _alive(pid), STOP_SECONDS, f"end of {self.name}'s process {pid}")
 
-    def hang(self) -> None:
-        """Stop the process and its children in mid-air: connections stay open, nothing answers any more."""
-        for pid in _family(self.pid):
+    def hang(self, *, children: bool = True) -> None:
+        """Stop the process in mid-air, with its children or alone: connections stay open, nothing answers."""
+        for pid in _family(self.pid) if children else [self.pid]:
             _signal(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -164,7 +165,8 @@ class Server(ABC):
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         account = self._account
-        return subprocess.Popen(
+        return _spawner.submit(
+            subprocess.Popen,
             command,
             cwd=self.directory,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.directory)},
@@ -177,7 +179,7 @@ class Server(ABC):
             start_new_session=True,
             # Runs after the change of user, which would clear it.
             preexec_fn=_die_with_parent,
-        )
+        ).result()
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -380,6 +382,8 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# A child dies with the thread that started it, not with the process; this one lives as long as the process.
+_spawner = ThreadPoolExecutor(1, thread_name_prefix="server-spawner")
 
 
 def _die_with_parent() -> None:

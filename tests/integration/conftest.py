@@ -13,9 +13,9 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Coroutine tests (`pytest.mark.anyio`) run on asyncio, as the server does."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Coroutine tests (`pytest.mark.anyio`) run on the event loop that the server runs on."""
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import asyncpg
 
-from flexcore.domain.errors import TooBusy, Unavailable
+from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.failures import (
     CONNECT_FAILED,
@@ -26,7 +26,7 @@ from flexcore.infrastructure.postgres.failures import (
 CONNECT_SECONDS: Final = 2.0
 SESSION_SECONDS: Final = 5.0
 QUEUE_SECONDS: Final = 2.0
-CLOSE_SECONDS: Final = 3.0
+CLOSE_SECONDS: Final = 2.0
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 1.0
 # The server gives up before the client does, so that a slow statement does not cost the connection.
@@ -76,7 +76,7 @@ class Database:
     async def session(self, *, seconds: float = SESSION_SECONDS, reserved: bool = False) -> AsyncIterator[Connection]:
         """Lend a connection for at most `seconds`; `reserved` takes the probe's, which never waits in line.
 
-        Raises Unavailable if PostgreSQL does not serve, TooBusy if no connection came free in time.
+        Raises Unavailable if PostgreSQL does not serve, or no connection came free in time.
         """
         if reserved:
             async with self._lend(seconds) as connection:
@@ -86,7 +86,7 @@ class Database:
             async with asyncio.timeout(QUEUE_SECONDS):
                 await self._queue.acquire()
         except TimeoutError:
-            raise TooBusy("all of this node's database connections are busy; try again shortly") from None
+            raise Unavailable(SERVICE, "all of this node's connections to PostgreSQL are busy") from None
         try:
             async with self._lend(seconds) as connection:
                 yield connection
@@ -110,7 +110,6 @@ class Database:
 
     async def _current_pool(self) -> asyncpg.Pool:
         if self._pool is None and not self._settled.is_set():
-            # A first attempt is under way and mostly succeeds; it is bounded.
             with suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await self._settled.wait()
@@ -119,11 +118,17 @@ class Database:
         return self._pool
 
     def _lost(self, pool: asyncpg.Pool, error: BaseException) -> None:
-        if self._pool is not pool:
+        already_known = self._pool is not pool
+        if already_known:
             return
         _log.warning("lost PostgreSQL: %s", connection_reason(error))
+        if isinstance(error, TimeoutError):
+            # A server that hangs leaves everybody waiting; let them all go now instead of one by one.
+            pool.terminate()
+        else:
+            # It may just have restarted: callers wait for the first attempt, which then succeeds.
+            self._settled.clear()
         self._give_up(connection_reason(error))
-        self._settled.clear()
         self._wanted.set()
 
     def _give_up(self, reason: str) -> None:
@@ -158,7 +163,7 @@ class Database:
             database=self._access.database,
             user=self._access.user,
             password=self._access.password,
-            min_size=1,
+            min_size=0,
             max_size=self._connections + 1,
             timeout=CONNECT_SECONDS,
             server_settings={
@@ -171,6 +176,7 @@ class Database:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await pool
+                await pool.fetchval("SELECT 1")
         except BaseException:
             pool.terminate()
             raise

@@ -12,6 +12,8 @@ CONNECTION_LOST = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What asyncpg raises for a connection that the server ended while it was idle.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -46,6 +48,7 @@ _CONNECT_REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionError, "PostgreSQL closed the connection"),
     (asyncpg.PostgresConnectionError, "PostgreSQL closed the connection"),
     (asyncpg.InterfaceError, "PostgreSQL closed the connection"),
+    (asyncpg.InternalClientError, "PostgreSQL closed the connection"),
     (OSError, "PostgreSQL can't be reached"),
 )
 
