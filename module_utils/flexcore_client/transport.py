@@ -6,18 +6,19 @@ The library's exceptions stop here. What leaves is an Answer, whatever its statu
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .address import Address
 from .clock import Clock, Deadline, SystemClock
-from .errors import ClientError, FailureKind
+from .errors import ClientError, FailureKind, InputError
 from .http_library import httpx
 from .retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_seconds
-from .text import printable
+from .text import HIDDEN, printable
 from .transport_errors import explain_failure, explain_timeout
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -48,32 +49,43 @@ class TlsOptions:
     ca_path: str | None = None
     validate: bool = True
 
-    def context(self, scheme: str) -> ssl.SSLContext:
-        """Build the context; for plain HTTP an empty one, since loading the authorities takes 30 ms."""
-        if scheme != "https":
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context = ssl.create_default_context(cafile=self.ca_path)
-        if not self.validate:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+
+@functools.lru_cache(maxsize=8)
+def tls_context(tls: TlsOptions, scheme: str) -> ssl.SSLContext:
+    """Build the context once for all servers: loading the authorities takes 30 ms, which plain HTTP is spared.
+
+    Raises InputError when ``ca_path`` cannot be read.
+    """
+    if scheme != "https":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_path)
+    except OSError as error:
+        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise InputError(f"ca_path {tls.ca_path} cannot be used: {reason}") from None
+    if not tls.validate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer; ``elapsed_ms`` runs from the start of the attempt to the last byte."""
+    """A complete answer; ``elapsed_ms`` runs from the start of the attempt to the last byte.
+
+    A server that echoes the token does not get it into a message: it is blotted out of the body.
+    """
 
     path: str
     status: int
     headers: Mapping[str, str]
     body: bytes
     elapsed_ms: float
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
         """A printable excerpt of the body."""
-        return printable(self.body[:4096].decode("utf-8", "replace"), self.secrets)
+        return printable(self.body[:4096].decode("utf-8", "replace"))
 
     def json(self) -> Any:
         """Decode the body; raises ClientError (bad_body) with an excerpt when it is not JSON."""
@@ -108,12 +120,11 @@ class HttpTransport:
         self.address = address
         self._token = token
         self._timeouts = timeouts or Timeouts()
-        self._tls = tls or TlsOptions()
         self._retry = retry or RetryPolicy()
         self._clock = clock or SystemClock()
         self._deadline = deadline or Deadline(self._clock, self._timeouts.total)
         self._pool = httpx.AsyncHTTPTransport(
-            verify=self._tls.context(address.scheme),
+            verify=tls_context(tls or TlsOptions(), address.scheme),
             trust_env=False,
             limits=httpx.Limits(max_connections=2, max_keepalive_connections=1),
         )
@@ -123,11 +134,6 @@ class HttpTransport:
 
     async def __aexit__(self, *exception: object) -> None:
         await self._pool.aclose()
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
-        return (self._token,) if self._token else ()
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """GET ``path`` and return whatever came back; raises ClientError when nothing usable did.
@@ -155,11 +161,13 @@ class HttpTransport:
 
     async def _attempt(self, path: str, params: Mapping[str, str]) -> Answer:
         what = f"GET {self.address.url}{path}"
-        phase = "connect"
+        phase, opened = "connect", None
 
-        async def trace(event: str, _info: Mapping[str, Any]) -> None:
-            nonlocal phase
+        async def trace(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal phase, opened
             phase = PHASE_OF_TRACE.get(event, phase)
+            if event == "connection.connect_tcp.complete":
+                opened = info["return_value"]
 
         limits = {"connect": self._timeouts.connect, "read": self._timeouts.read, "write": self._timeouts.read}
         request = httpx.Request(
@@ -173,14 +181,17 @@ class HttpTransport:
         try:
             status, headers, body = await asyncio.wait_for(self._exchange(request, what), self._deadline.remaining)
         except asyncio.TimeoutError:
+            if phase == "tls" and opened is not None:
+                # The library forgets a connection whose handshake is cancelled.
+                await opened.aclose()
             raise explain_timeout(what, phase, self._deadline.seconds, total=True) from None
         except httpx.TimeoutException:
             seconds = self._timeouts.connect if phase in ("connect", "tls") else self._timeouts.read
             raise explain_timeout(what, phase, seconds, total=False) from None
         except (httpx.TransportError, OSError) as error:
-            raise explain_failure(what, phase, error, self.secrets) from None
+            raise explain_failure(what, phase, error) from None
         elapsed = (self._clock.monotonic() - started) * 1000
-        return Answer(path, status, headers, body, round(elapsed, 1), self.secrets)
+        return Answer(path, status, headers, body, round(elapsed, 1))
 
     async def _exchange(self, request: httpx.Request, what: str) -> tuple[int, dict[str, str], bytes]:
         response = await self._pool.handle_async_request(request)
@@ -197,6 +208,8 @@ class HttpTransport:
                     )
         finally:
             await response.aclose()
+        if self._token:
+            body = body.replace(self._token.encode(), HIDDEN.encode())
         return response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body)
 
     def _headers(self) -> dict[str, str]:

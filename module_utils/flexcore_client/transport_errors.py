@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from .errors import ClientError, FailureKind
 from .text import printable
@@ -15,7 +15,9 @@ NEXT_UNREACHABLE = "Check the address, that the host is up, and the network and 
 NEXT_TIMEOUT = "Check whether the service hangs or is overloaded, or allow it more time."
 NEXT_TLS = "Check the server's certificate, the name in the address, and the authority this client trusts (ca_path)."
 NEXT_CUT = "Read the service's log: it crashed, was restarted, or something between cut the connection."
+NEXT_NOT_HTTP = "Check that the address and port are FlexCore's HTTP interface."
 
+CUT_ERRORS = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 HOST_ERRORS = {
     errno.EHOSTUNREACH: "no route to host",
     errno.ENETUNREACH: "network unreachable",
@@ -27,7 +29,7 @@ HOST_ERRORS = {
 
 def explain_timeout(what: str, phase: str, seconds: float, *, total: bool) -> ClientError:
     """Say which phase ran out of time; only an attempt that leaves time for another is transient."""
-    reason = f"no answer within {seconds:g} s ({PHASE_WORDS.get(phase, phase)})"
+    reason = f"no answer within {round(seconds, 2):g} s ({PHASE_WORDS.get(phase, phase)})"
     return ClientError(
         FailureKind.TIMEOUT, what=what, reason=reason, next_step=NEXT_TIMEOUT, phase=phase, transient=not total
     )
@@ -42,67 +44,45 @@ PHASE_WORDS = {
 }
 
 
-def explain_failure(what: str, phase: str, error: BaseException, secrets: Sequence[str] = ()) -> ClientError:
+def explain_failure(what: str, phase: str, error: BaseException) -> ClientError:
     """Classify a failed exchange by the first cause that tells something."""
+
+    def failure(kind: FailureKind, reason: str, step: str, *, at: str = phase, transient: bool = True) -> ClientError:
+        return ClientError(kind, what=what, reason=reason, next_step=step, phase=at, transient=transient)
+
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = f"certificate not trusted: {printable(cause.verify_message or str(cause), secrets)}"
-            return ClientError(FailureKind.TLS, what=what, reason=reason, next_step=NEXT_TLS, phase="tls")
+            words = printable(cause.verify_message or str(cause))
+            reason = f"certificate not trusted: {words}"
+            return failure(FailureKind.TLS, reason, NEXT_TLS, at="tls", transient=False)
         if isinstance(cause, ssl.SSLError):
-            reason = f"TLS handshake failed: {printable(cause.reason or str(cause), secrets)}"
-            return ClientError(FailureKind.TLS, what=what, reason=reason, next_step=NEXT_TLS, phase="tls")
+            reason = f"TLS handshake failed: {printable(cause.reason or str(cause))}"
+            return failure(FailureKind.TLS, reason, NEXT_TLS, at="tls", transient=False)
         if isinstance(cause, ConnectionRefusedError):
-            return ClientError(
-                FailureKind.REFUSED, what=what, reason="connection refused", next_step=NEXT_REFUSED, transient=True
-            )
+            return failure(FailureKind.REFUSED, "connection refused", NEXT_REFUSED, at="connect")
         if isinstance(cause, socket.gaierror):
-            return ClientError(
-                FailureKind.UNREACHABLE,
-                what=what,
-                reason=f"the host name cannot be resolved ({printable(cause.strerror or str(cause))})",
-                next_step=NEXT_UNREACHABLE,
-                phase="resolve",
-                transient=True,
-            )
+            reason = f"the host name cannot be resolved ({printable(cause.strerror or str(cause))})"
+            return failure(FailureKind.UNREACHABLE, reason, NEXT_UNREACHABLE, at="resolve")
         if isinstance(cause, OSError) and cause.errno in HOST_ERRORS:
-            return ClientError(
-                FailureKind.UNREACHABLE,
-                what=what,
-                reason=HOST_ERRORS[cause.errno],
-                next_step=NEXT_UNREACHABLE,
-                phase="connect",
-                transient=True,
-            )
-    if phase == "connect":
-        reason = f"no connection ({printable(str(error), secrets) or type(error).__name__})"
-        return ClientError(
-            FailureKind.UNREACHABLE, what=what, reason=reason, next_step=NEXT_UNREACHABLE, phase=phase, transient=True
-        )
+            return failure(FailureKind.UNREACHABLE, HOST_ERRORS[cause.errno], NEXT_UNREACHABLE, at="connect")
+    words = printable(str(error))
+    if phase == "body":
+        return failure(FailureKind.BAD_BODY, "the answer broke off in the middle of its body", NEXT_CUT)
     if phase == "tls":
         reason = "the connection was closed during the TLS handshake"
-        return ClientError(FailureKind.TLS, what=what, reason=reason, next_step=NEXT_TLS, phase=phase)
-    if phase == "body":
-        reason = "the answer broke off in the middle of its body"
-        return ClientError(
-            FailureKind.BAD_BODY, what=what, reason=reason, next_step=NEXT_CUT, phase=phase, transient=True
-        )
-    return _no_answer(what, phase, error, secrets)
+        return failure(FailureKind.TLS, reason, NEXT_TLS, transient=False)
+    if _was_cut(error):
+        return failure(FailureKind.UNREACHABLE, "the connection was closed before an answer came", NEXT_CUT)
+    if phase == "connect":
+        return failure(FailureKind.UNREACHABLE, f"no connection ({words or type(error).__name__})", NEXT_UNREACHABLE)
+    return failure(FailureKind.BAD_BODY, f"the answer is not HTTP ({words})", NEXT_NOT_HTTP, transient=False)
 
 
-def _no_answer(what: str, phase: str, error: BaseException, secrets: Sequence[str]) -> ClientError:
-    words = printable(str(error), secrets)
-    if any(isinstance(cause, ConnectionError) for cause in _causes(error)) or "disconnected" in words or not words:
-        reason = "the connection was closed before an answer came"
-        return ClientError(
-            FailureKind.UNREACHABLE, what=what, reason=reason, next_step=NEXT_CUT, phase=phase, transient=True
-        )
-    return ClientError(
-        FailureKind.BAD_BODY,
-        what=what,
-        reason=f"the answer is not HTTP ({words})",
-        next_step="Check that the address and port are FlexCore's HTTP interface.",
-        phase=phase,
-    )
+def _was_cut(error: BaseException) -> bool:
+    """Whether the peer ended the connection; the HTTP library says so in words only when it did so in good order."""
+    if "disconnected" in str(error):
+        return True
+    return any(isinstance(cause, OSError) and cause.errno in CUT_ERRORS for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

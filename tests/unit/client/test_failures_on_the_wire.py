@@ -1,0 +1,217 @@
+"""Every way in which no answer comes has its own kind and words, ends within the time allowed, and leaks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+import time
+from typing import Any
+
+import pytest
+from cryptography import x509
+from flexcore_client.client import FlexCoreClient
+from flexcore_client.errors import ClientError, FailureKind, InputError
+from flexcore_client.fanout import CheckOptions, check
+from flexcore_client.models import HealthStatus, ServiceHealth
+from flexcore_client.retry import NO_RETRIES, RetryPolicy
+from flexcore_client.targets import parse_targets
+from flexcore_client.transport import Answer, HttpTransport, Timeouts, TlsOptions
+from flexcore_client.transport_errors import explain_failure
+
+from tests.doubles import socket_double
+from tests.doubles.certificates import Authority
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.http_double import Reply, Routes, Seen, serving
+from tests.doubles.socket_double import Behaviour, behaving
+
+CANARY = "canary-token-4711-canary-token"
+LIMIT = 0.3
+
+
+def refused_url() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
+def verdict_on(url: str, tls: TlsOptions | None = None, timeout: float = LIMIT) -> ServiceHealth:
+    """Check one address and require what holds of every failure."""
+    started = time.monotonic()
+    options = CheckOptions(timeout=timeout, tls=tls or TlsOptions())
+    result = check(parse_targets([{"url": url}], CANARY), options)[0]
+    assert time.monotonic() - started < timeout + 0.25
+    assert not result.healthy
+    assert CANARY not in repr(result)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "phase", "status", "words"),
+    [
+        (socket_double.silent, "timeout", "first byte", "UNHEALTHY", "within 0.3 s (waiting for the first byte)"),
+        (socket_double.dripping, "timeout", "body", "UNHEALTHY", "within 0.3 s (while reading the body)"),
+        (socket_double.closing, "unreachable", "first byte", "UNHEALTHY", "closed before an answer came"),
+        (socket_double.resetting, "unreachable", "first byte", "UNHEALTHY", "closed before an answer came"),
+        (socket_double.breaking_off, "bad_body", "body", "UNKNOWN", "broke off in the middle of its body"),
+        (socket_double.saying(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), "bad_body", "first byte", "UNKNOWN", "not HTTP"),
+        (socket_double.saying(b"N"), "unreachable", "first byte", "UNHEALTHY", "closed before an answer came"),
+        (
+            socket_double.saying(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000),
+            "bad_body",
+            "first byte",
+            "UNKNOWN",
+            "not HTTP",
+        ),
+    ],
+)
+def test_a_server_that_gives_no_answer(behaviour: Behaviour, kind: str, phase: str, status: str, words: str) -> None:
+    with behaving(behaviour) as double:
+        result = verdict_on(double.url())
+    assert (result.details["failure"], result.details["phase"], result.status.value) == (kind, phase, status)
+    assert words in result.details["cause"]
+    assert double.url() in result.details["message"]
+
+
+def test_a_hundred_megabytes_are_not_read() -> None:
+    with behaving(socket_double.flooding) as double:
+        result = verdict_on(double.url(), timeout=5)
+    assert result.status is HealthStatus.UNKNOWN
+    assert result.details["cause"] == "the body is larger than 8 MiB"
+
+
+def test_nobody_listens() -> None:
+    result = verdict_on(refused_url())
+    assert (result.details["failure"], result.details["cause"]) == ("refused", "connection refused")
+    assert "systemctl status" in result.details["message"]
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    result = verdict_on("http://flexcore.invalid:8080", timeout=5)
+    assert (result.details["failure"], result.details["phase"]) == ("unreachable", "resolve")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.EHOSTUNREACH, "no route to host"), (errno.ENETUNREACH, "network unreachable")]
+)
+def test_an_address_without_a_route(code: int, words: str) -> None:
+    error = explain_failure("GET http://core1:8080/health", "connect", OSError(code, "as the kernel says it"))
+    assert (error.kind, error.reason) == (FailureKind.UNREACHABLE, words)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+def verdict_over_tls(context: ssl.SSLContext, tls: TlsOptions) -> ServiceHealth:
+    with serving({"/health": Reply({"status": "healthy"})}, context) as double:
+        return check(parse_targets([{"url": double.url}], api="legacy-2025"), CheckOptions(tls=tls))[0]
+
+
+def test_a_good_certificate(authority: Authority) -> None:
+    assert verdict_over_tls(authority.server(), TlsOptions(ca_path=str(authority.path))).healthy
+
+
+@pytest.mark.parametrize(
+    ("server", "trusted", "words"),
+    [
+        ({"name": x509.DNSName("another.example")}, True, "IP address mismatch"),
+        ({"expired": True}, True, "certificate has expired"),
+        ({}, False, "unable to get local issuer certificate"),
+    ],
+)
+def test_a_certificate_that_is_not_to_be_trusted(
+    authority: Authority, server: dict[str, Any], trusted: bool, words: str
+) -> None:
+    context = authority.server(**server)
+    result = verdict_over_tls(context, TlsOptions(ca_path=str(authority.path) if trusted else None))
+    assert (result.details["failure"], result.status.value) == ("tls", "UNHEALTHY")
+    assert words in result.details["cause"]
+    assert verdict_over_tls(context, TlsOptions(validate=False)).healthy
+
+
+def test_tls_towards_a_server_that_speaks_plain_http() -> None:
+    with serving({}) as double:
+        assert verdict_on(double.url.replace("http", "https")).details["failure"] == "tls"
+
+
+def test_a_silent_tls_server() -> None:
+    with behaving(socket_double.silent) as double:
+        result = verdict_on(double.url("https"))
+    assert (result.details["failure"], result.details["phase"]) == ("timeout", "tls")
+
+
+@pytest.mark.parametrize(("file", "words"), [("/nowhere/ca.pem", "No such file"), (__file__, "holds no certificate")])
+def test_an_authority_file_that_is_none(file: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        verdict_on("https://127.0.0.1:1", TlsOptions(ca_path=file))
+
+
+def fetch(routes: Routes, retry: RetryPolicy, clock: FakeClock) -> tuple[Answer, int]:
+    async def get(url: str) -> Answer:
+        target = parse_targets([{"url": url}])[0]
+        async with HttpTransport(target.address, timeouts=Timeouts(total=60), retry=retry, clock=clock) as transport:
+            return await transport.get("/x")
+
+    with serving(routes) as double:
+        return asyncio.run(get(double.url)), len(double.seen)
+
+
+def failing_then_good(failures: int, failure: Reply) -> Routes:
+    left = iter([failure] * failures)
+    return {"/x": lambda _seen: next(left, Reply({"good": True}))}
+
+
+def test_two_failures_and_then_an_answer() -> None:
+    clock = FakeClock()
+    answer, asked = fetch(failing_then_good(2, Reply("", 500)), RetryPolicy(2, random_unit=lambda: 1.0), clock)
+    assert (answer.status, asked, clock.slept) == (200, 3, [0.1, 0.2])
+
+
+def test_retry_after_is_honoured() -> None:
+    clock = FakeClock()
+    answer, asked = fetch(failing_then_good(1, Reply("", 429, {"Retry-After": "7"})), RetryPolicy(), clock)
+    assert (answer.status, asked, clock.slept) == (200, 2, [7.0])
+
+
+def test_retry_after_past_the_deadline_is_told_at_once() -> None:
+    clock = FakeClock()
+    answer, asked = fetch(failing_then_good(1, Reply("", 503, {"Retry-After": "90"})), RetryPolicy(), clock)
+    assert (answer.status, asked, clock.slept) == (503, 1, [])
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 404, 501])
+def test_other_statuses_are_not_tried_again(status: int) -> None:
+    _, asked = fetch({"/x": Reply("", status)}, RetryPolicy(), FakeClock())
+    assert asked == 1
+
+
+def test_connections_that_fail_are_tried_again() -> None:
+    clock = FakeClock()
+
+    async def get(url: str) -> None:
+        target = parse_targets([{"url": url}])[0]
+        async with HttpTransport(target.address, retry=RetryPolicy(3), clock=clock) as transport:
+            await transport.get("/x")
+
+    with pytest.raises(ClientError) as caught:
+        asyncio.run(get(refused_url()))
+    assert caught.value.kind is FailureKind.REFUSED
+    assert len(clock.slept) == 3
+
+
+def test_the_token_is_sent_and_never_shown() -> None:
+    def echo(seen: Seen) -> Reply:
+        return Reply({"error": f"bad header {seen.headers['authorization']}"}, 500)
+
+    async def ask(url: str) -> None:
+        target = parse_targets([{"url": url}], CANARY, "flexcore-v1")[0]
+        async with HttpTransport(target.address, token=CANARY, retry=NO_RETRIES) as transport:
+            assert CANARY not in repr(target)
+            await FlexCoreClient(target, transport).plugins()
+
+    with serving({"/api/v1/flexcore/plugins": echo}) as double, pytest.raises(ClientError) as caught:
+        asyncio.run(ask(double.url))
+    assert double.seen[0].headers["authorization"] == f"Bearer {CANARY}"
+    assert caught.value.reason == "answered 500: bad header Bearer ***"

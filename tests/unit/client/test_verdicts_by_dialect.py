@@ -1,0 +1,179 @@
+"""The verdict on every generation of FlexCore, and on what only looks like one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flexcore_client.fanout import CheckOptions, check
+from flexcore_client.models import HealthStatus, ServiceHealth
+from flexcore_client.targets import parse_targets
+
+from tests.doubles import dialects
+from tests.doubles.http_double import Reply, Routes, serving
+
+
+def verdict_on(routes: Routes, **asked: Any) -> ServiceHealth:
+    with serving(routes) as double:
+        return check(parse_targets([{"url": double.url}], **asked))[0]
+
+
+@pytest.mark.parametrize(
+    ("routes", "dialect", "status"),
+    [
+        (dialects.flexcore_v1(), "flexcore-v1", "HEALTHY"),
+        (dialects.seed_2025(), "seed-2025", "HEALTHY"),
+        (dialects.legacy_2025(), "legacy-2025", "HEALTHY"),
+        (dialects.gin_2025(), "gin-2025", "HEALTHY"),
+        (dialects.gin_2025(bus=Reply({"error": "redis: connection refused"}, 503)), "gin-2025", "UNHEALTHY"),
+        (dialects.gin_2025_first_build(), "gin-2025", "UNKNOWN"),
+        (dialects.s0_client(), "s0-client", "HEALTHY"),
+    ],
+)
+def test_each_dialect_is_recognised_and_judged(routes: Routes, dialect: str, status: str) -> None:
+    result = verdict_on(routes)
+    assert (result.details["dialect"], result.status.value) == (dialect, status)
+    assert (result.details["cause"] is None) == (status == "HEALTHY")
+
+
+def test_our_own_server_in_full() -> None:
+    result = verdict_on(dialects.flexcore_v1())
+    assert result.version == "0.1.0+abc"
+    assert result.uptime == 93
+    assert result.details["node_id"] == "core1"
+    assert result.details["components"]["redis"]["version"] == "7.0.15"
+    assert result.details["caveat"] == ""
+    assert result.response_time_ms is not None
+
+
+def test_a_dependency_that_failed_is_the_culprit_and_its_consequences_are_not_named() -> None:
+    down = dialects.component("unhealthy", "connection refused")
+    result = verdict_on(dialects.flexcore_v1(postgresql=down, event_store=dialects.component("unhealthy", "no store")))
+    assert result.status is HealthStatus.UNHEALTHY
+    assert result.details["cause"] == "postgresql: connection refused"
+    assert result.details["culprit"] == "postgresql"
+
+
+def test_what_is_dead_is_named_before_what_is_degraded() -> None:
+    result = verdict_on(
+        dialects.flexcore_v1(
+            disk=dialects.component("degraded", "5 % free"), redis=dialects.component("unhealthy", "no answer")
+        )
+    )
+    assert result.details["cause"] == "redis: no answer; disk: 5 % free"
+    assert result.details["culprit"] == "redis"
+
+
+def test_a_degraded_component_degrades() -> None:
+    result = verdict_on(dialects.flexcore_v1(disk=dialects.component("degraded", "5 % free")))
+    assert (result.status.value, result.details["culprit"]) == ("DEGRADED", "disk")
+
+
+def test_a_server_that_claims_health_while_a_component_is_ill_is_not_believed() -> None:
+    routes = {**dialects.seed_2025()}
+    routes["/health"] = Reply({**routes["/health"].body, "components": {"event_store": "unhealthy"}})
+    result = verdict_on(routes)
+    assert result.status is HealthStatus.DEGRADED
+    assert result.details["cause"] == "claims healthy, but event_store: unhealthy"
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        {"/health": Reply({"status": "healthy", "version": "9"})},
+        {"/health": Reply({"status": "ok"}), "/api/v1": Reply({"api": "another"})},
+        {"/health": Reply({"status": "healthy"}), "/info": Reply({"app": "another"})},
+        {"/health": Reply({"status": "healthy", "service": "flexcore-container-real"})},
+        {"/health": Reply(["healthy"])},
+        {"/health": Reply("null", headers={"Content-Type": "application/json"})},
+    ],
+)
+def test_an_unknown_api_is_unknown_with_the_evidence(routes: Routes) -> None:
+    result = verdict_on(routes)
+    assert result.status is HealthStatus.UNKNOWN
+    assert "no FlexCore API that the client knows" in result.details["cause"]
+    assert "/api/v1/plugins" in result.details["evidence"]
+
+
+@pytest.mark.parametrize("word", ["fine", "", 1, None, True, {"a": 1}, ["healthy"]])
+def test_a_status_that_is_no_known_word_is_unknown(word: Any) -> None:
+    result = verdict_on({**dialects.s0_client(), "/health": Reply({"status": word})})
+    assert result.status is HealthStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("body", ["<html>Bad Gateway</html>", "", {"error": "boom", "details": "no store"}])
+def test_a_server_error_is_unhealthy_in_the_servers_words(status: int, body: Any) -> None:
+    result = verdict_on({"/health": Reply(body, status)})
+    assert result.status is HealthStatus.UNHEALTHY
+    assert (
+        result.details["cause"] == "boom: no store"
+        if isinstance(body, dict)
+        else str(status) in result.details["cause"]
+    )
+
+
+def test_a_server_error_that_claims_health_is_unhealthy() -> None:
+    assert (
+        verdict_on({**dialects.s0_client(), "/health": Reply({"status": "healthy"}, 503)}).status.value == "UNHEALTHY"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply("<html>Welcome</html>", headers={"Content-Type": "text/html"}), "not JSON (text/html"),
+        (Reply("", headers={"Content-Type": "application/json"}), "not JSON (application/json, empty)"),
+        (Reply('{"status": "hea', headers={"Content-Type": "application/json"}), "not JSON"),
+        (Reply(b"\xff\xfe\x00", headers={"Content-Type": "application/json"}), "not JSON"),
+        (Reply(b"[" * 100_000, headers={"Content-Type": "application/json"}), "not JSON"),
+        (Reply(b"x", headers={"Content-Encoding": "gzip"}), "gzip-encoded, unasked"),
+        (Reply("", 302, {"Location": "/login?next=secret"}), "answered 302, a redirect"),
+        (Reply("", 301, {"Location": "/health"}), "answered 301, a redirect"),
+        (Reply({"detail": "no"}, 401), "wants a token"),
+        (Reply("404 page not found", 404), "answered 404: 404 page not found"),
+        (Reply("", 204), "not JSON"),
+    ],
+)
+def test_an_answer_that_is_no_health_document_is_unknown(reply: Reply, words: str) -> None:
+    result = verdict_on({"/health": reply})
+    assert result.status is HealthStatus.UNKNOWN
+    assert words in result.details["cause"]
+
+
+def test_a_forced_dialect_is_not_detected() -> None:
+    with serving({"/health": Reply({"status": "healthy"})}) as double:
+        result = check(parse_targets([{"url": double.url}], api="legacy-2025"))[0]
+        assert double.paths == ["/health"]
+    assert (result.status.value, result.details["dialect"]) == ("HEALTHY", "legacy-2025")
+
+
+def test_detection_asks_no_more_than_it_needs() -> None:
+    with serving(dialects.flexcore_v1()) as double:
+        check(parse_targets([{"url": double.url}]))
+        assert double.paths == ["/health", "/info"]
+
+
+@pytest.mark.parametrize(
+    ("uptime", "seconds"), [(93.7, 93), ("5m30s", 330), ("1h0m2.5s", 3602), ("2026-11-20T11:23:43Z", None)]
+)
+@pytest.mark.parametrize("extra", [{}, {"version": 3}])
+def test_version_and_uptime_are_optional_and_typed(uptime: Any, seconds: int | None, extra: dict[str, Any]) -> None:
+    routes = {**dialects.s0_client(), "/health": Reply({"status": "up", "uptime": uptime, **extra})}
+    result = verdict_on(routes)
+    assert (result.status.value, result.uptime, result.version) == ("HEALTHY", seconds, None)
+
+
+def test_a_slow_answer_is_degraded_when_a_limit_says_so() -> None:
+    with serving(dialects.flexcore_v1()) as double:
+        targets = parse_targets([{"url": double.url}])
+        assert check(targets, CheckOptions(max_response_time_ms=60_000))[0].healthy
+        result = check(targets, CheckOptions(max_response_time_ms=0.001))[0]
+    assert result.status is HealthStatus.DEGRADED
+    assert "allowed are 0.001 ms" in result.details["cause"]
+
+
+def test_terminal_escapes_and_newlines_of_a_server_do_not_reach_the_operator() -> None:
+    result = verdict_on({"/health": Reply({"status": "down", "error": "a\x1b[31m\nb" + "c" * 500})})
+    assert result.details["cause"].startswith("a [31m b")
+    assert len(result.details["cause"]) <= 200
