@@ -1,0 +1,31 @@
+"""HTTP load from wrk, on loopback and bounded in time."""
+
+import os
+import re
+import shutil
+import subprocess
+
+CONNECTIONS = 64
+SECONDS = 2
+
+
+def requests_per_second(url: str) -> float:
+    """Ask `url` over 64 connections for two seconds; raises RuntimeError when an answer was no success."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise RuntimeError("the benchmark needs wrk: apt-get install wrk")
+    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
+    if (os.cpu_count() or 1) > 1:
+        command = ["taskset", "-c", "1", *command]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise RuntimeError(f"not every answer was a success:\n{output}")
+    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    if found is None:
+        raise RuntimeError(f"wrk said nothing of its rate:\n{output}")
+    return float(found[1])
+
+
+def pin_to_first_cpu(pid: int) -> None:
+    """Keep a server and all its threads off the load generator's CPU."""
+    subprocess.run(["taskset", "-acp", "0", str(pid)], capture_output=True, check=True)
