@@ -1,6 +1,7 @@
 """The scheduled health check runs, remembers what it found, and shows it."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -53,9 +54,16 @@ def test_the_last_run_found_everything_healthy(history: dict[str, Any]) -> None:
     assert last["healthy"] is True
 
 
-def test_the_check_looks_at_everything_in_the_inventory(node: Node, history: dict[str, Any]) -> None:
+def test_the_check_looks_at_what_the_inventory_names(node: Node, history: dict[str, Any]) -> None:
     looked_at = {row["service_name"] for row in history["last"]["services"]}
-    assert looked_at == {target["name"] for target in node.variables["health_schedule_targets"]}
+    assert looked_at == set(node.variables["health_schedule_targets"])
+
+
+def test_no_flexcore_host_and_no_data_service_is_left_out(node: Node, run) -> None:
+    variables = node.variables
+    checked = {urlsplit(url).hostname for url in variables["health_schedule_targets"].values()}
+    assert {core.variables["ansible_host"] for core in run.group("flexcore")} <= checked
+    assert {variables["flexcore_postgresql_host"], variables["flexcore_redis_host"]} <= checked
 
 
 def test_the_status_page_shows_the_last_verdict(service: dict[str, Any], history: dict[str, Any]) -> None:
