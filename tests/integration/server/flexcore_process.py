@@ -35,10 +35,10 @@ def run_command(*arguments: str, environ: Mapping[str, str]) -> subprocess.Compl
 class FlexCoreProcess:
     """`flexcore serve` on a free port. Every line that it logs is kept."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *arguments: str) -> None:
         variables = {"FLEXCORE_PORT": "0", "FLEXCORE_API_TOKEN": TOKEN, "FLEXCORE_NODE_ID": "core1", **environ}
         self._process = subprocess.Popen(
-            [str(_PROGRAM), "serve"],
+            [str(_PROGRAM), "serve", *arguments],
             env={"PATH": os.defpath, **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -105,9 +105,9 @@ class FlexCoreProcess:
 
 
 @contextlib.contextmanager
-def running(environ: Mapping[str, str]) -> Iterator[FlexCoreProcess]:
+def running(environ: Mapping[str, str], *arguments: str) -> Iterator[FlexCoreProcess]:
     """Run a server for the length of a block."""
-    process = FlexCoreProcess(environ)
+    process = FlexCoreProcess(environ, *arguments)
     try:
         yield process
     finally:
