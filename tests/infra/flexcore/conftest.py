@@ -16,7 +16,7 @@ FLEXCORE_REDIS_COMMANDS = [
     ["CONFIG", "GET", "maxmemory"],
     ["ACL", "LIST"],
     ["KEYS", "flexcore:verify"],
-    ["DEBUG", "SLEEP", "0"],
+    ["CLIENT", "LIST"],
 ]
 
 

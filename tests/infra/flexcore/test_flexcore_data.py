@@ -7,6 +7,11 @@ import pytest
 REFUSALS = ("wrong password", "other user", "other database", "superuser")
 
 
+def error(reply: Any) -> str:
+    """The error that Redis replied. What it gave instead of one may be confidential, and stays out of the report."""
+    return reply["error"] if isinstance(reply, dict) else "none: it was answered"
+
+
 def test_postgresql_answers_the_runtime_role(postgresql: dict[str, Any]) -> None:
     assert postgresql["runtime"] == {"user": postgresql["runtime"].get("user"), "answered": True}
 
@@ -27,16 +32,14 @@ def test_redis_answers_its_acl_user(redis: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["GET verify", "CONFIG GET maxmemory", "ACL LIST", "KEYS flexcore:verify", "DEBUG SLEEP 0"]
+    "command", ["GET verify", "CONFIG GET maxmemory", "ACL LIST", "KEYS flexcore:verify", "CLIENT LIST"]
 )
 def test_redis_refuses_its_acl_user_what_is_not_flexcores(redis: dict[str, Any], command: str) -> None:
-    reply = redis["flexcore"]["replies"][command]
-    assert isinstance(reply, dict), f"it was answered: {reply}"
-    assert reply["error"].startswith("NOPERM")
+    assert error(redis["flexcore"]["replies"][command]).startswith("NOPERM")
 
 
 def test_redis_refuses_strangers(redis: dict[str, Any]) -> None:
     for stranger in ("default user", "wrong password"):
-        assert redis[stranger]["login"]["error"].startswith("WRONGPASS"), stranger
+        assert error(redis[stranger]["login"]).startswith("WRONGPASS"), stranger
     for stranger in ("no credentials", "default user", "wrong password"):
-        assert redis[stranger]["replies"]["PING"]["error"].startswith("NOAUTH"), stranger
+        assert error(redis[stranger]["replies"]["PING"]).startswith("NOAUTH"), stranger
