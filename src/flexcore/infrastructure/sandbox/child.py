@@ -16,6 +16,8 @@ _SIGKILL = 9
 
 def main() -> None:
     """Run the request and leave at once, without waiting for threads or exit handlers of the plugin."""
+    # The event loop that started us leaves open what libraries of the server opened without close-on-exec.
+    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     request = json.loads(sys.stdin.buffer.read())
     answer = _claim_stdout()
     _die_with(request["parent"])
@@ -27,8 +29,8 @@ def main() -> None:
     except (TypeError, ValueError, RecursionError) as error:
         text = json.dumps({"kind": "crashed", "error": f"it returned a value that is not JSON: {error}"})
     answer.write(text.encode("utf-8", "backslashreplace"))
-    answer.flush()
-    sys.stderr.flush()
+    for stream in (answer, sys.stdout, sys.stderr):
+        stream.flush()
     os._exit(0)
 
 
@@ -36,6 +38,7 @@ def _claim_stdout() -> io.BufferedWriter:
     """Keep the answer's pipe to ourselves; whatever the plugin prints becomes log lines."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
     return answer
 
 

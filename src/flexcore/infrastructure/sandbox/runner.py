@@ -88,20 +88,12 @@ class SubprocessRunner:
 
     async def run(self, request: PluginRequest) -> PluginResult:
         """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", "-B", "-X", "utf8", str(_CHILD)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
+        process = await _start()
         self._running[request.execution_id] = request.plugin_id, usage.Running(process.pid, time.monotonic())
+        conversation = _Conversation(process, self._encode(request), request, self._limits.answer_bytes)
         try:
             async with asyncio.timeout(request.timeout_seconds):
-                answer = await self._converse(process, request)
+                await process.wait()
         except TimeoutError:
             raise ExecutionTimedOut(
                 f"plugin '{request.plugin_id}' was stopped: operation '{request.operation}' was not done after "
@@ -109,30 +101,12 @@ class SubprocessRunner:
                 request.execution_id,
             ) from None
         finally:
+            # Also after a good end: what the plugin started and left behind would keep the pipes open.
             _kill_group(process)
             await process.wait()
+            await conversation.end()
             del self._running[request.execution_id]
-        return self._result(request, answer, process.returncode)
-
-    async def _converse(self, process: asyncio.subprocess.Process, request: PluginRequest) -> bytes | None:
-        """Exchange request and answer; None for an answer that is too long."""
-        assert process.stdin is not None  # noqa: S101 - all three are pipes
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
-        talking = [
-            asyncio.create_task(_feed(process.stdin, self._encode(request))),
-            asyncio.create_task(relay(process.stderr, request)),
-        ]
-        listening = asyncio.create_task(_read(process, process.stdout, self._limits.answer_bytes))
-        try:
-            await process.wait()
-            # What the plugin started and left behind would keep the pipes open.
-            _kill_group(process)
-            await asyncio.wait([*talking, listening], timeout=_LAST_WORDS_SECONDS)
-            return listening.result() if listening.done() else b""
-        finally:
-            for task in (*talking, listening):
-                task.cancel()
+        return self._result(request, conversation.answer, process.returncode)
 
     def _encode(self, request: PluginRequest) -> bytes:
         return msgspec.json.encode(
@@ -163,24 +137,70 @@ class SubprocessRunner:
         return PluginResult(success=decoded.kind == "done", data=decoded.data)
 
 
-async def _feed(stdin: asyncio.StreamWriter, payload: bytes) -> None:
-    # A child that died before it read everything shows in its missing answer.
-    with suppress(ConnectionError):
-        stdin.write(payload)
-        await stdin.drain()
-        stdin.close()
-        await stdin.wait_closed()
+async def _start() -> asyncio.subprocess.Process:
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", "-B", "-X", "utf8", str(_CHILD)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Half started it would be a process that nobody knows of.
+        process = await starting
+        _kill_group(process)
+        await process.wait()
+        raise
 
 
-async def _read(process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, most: int) -> bytes | None:
-    """Read to the end; beyond `most` bytes the plugin is killed and the answer None."""
-    answer = bytearray()
-    while chunk := await stdout.read(_READ_BYTES):
-        answer += chunk
-        if len(answer) > most:
-            _kill_group(process)
-            return None
-    return bytes(answer)
+class _Conversation:
+    """What goes over the child's three pipes: the request, the answer, the log."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, payload: bytes, request: PluginRequest, most_bytes: int
+    ) -> None:
+        assert process.stdin is not None  # noqa: S101 - all three are pipes
+        assert process.stdout is not None  # noqa: S101
+        assert process.stderr is not None  # noqa: S101
+        self.answer: bytes | None = b""
+        """None once it is too long."""
+        self._tasks = (
+            asyncio.create_task(self._feed(process.stdin, payload)),
+            asyncio.create_task(self._listen(process, process.stdout, most_bytes)),
+            asyncio.create_task(relay(process.stderr, request)),
+        )
+
+    async def end(self) -> None:
+        """Take what is still in the pipes of a process that ended."""
+        _, late = await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
+        for task in late:
+            task.cancel()
+
+    async def _feed(self, stdin: asyncio.StreamWriter, payload: bytes) -> None:
+        # A child that died before it read everything shows in its missing answer.
+        with suppress(ConnectionError):
+            stdin.write(payload)
+            await stdin.drain()
+            stdin.close()
+            await stdin.wait_closed()
+
+    async def _listen(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, most_bytes: int) -> None:
+        answer = bytearray()
+        while chunk := await stdout.read(_READ_BYTES):
+            answer += chunk
+            if len(answer) > most_bytes:
+                _kill_group(process)
+                answer.clear()
+                self.answer = None
+        if self.answer is not None:
+            self.answer = bytes(answer)
 
 
 def _kill_group(process: asyncio.subprocess.Process) -> None:
