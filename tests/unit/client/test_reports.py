@@ -1,0 +1,178 @@
+"""What several hosts saw becomes one report, and a report is pleasant to read."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from flexcore_client.health_report import health_report
+from flexcore_client.node_reports import logs_report, plugins_report
+from flexcore_client.report_printer import print_report
+
+SHARED = "postgresql://10.0.0.1:5432"
+
+
+def targets(host: str, dependency: str = SHARED) -> list[dict[str, str]]:
+    return [{"name": "flexcore", "url": f"http://{host}:8080"}, {"name": "postgresql", "url": dependency}]
+
+
+def verdict(url: str, status: str = "HEALTHY", cause: str | None = None, took: float = 1.0) -> dict[str, Any]:
+    service = {"http": "flexcore", "postgresql": "postgresql"}[url.partition(":")[0]]
+    return {
+        "service_name": service,
+        "status": status,
+        "response_time_ms": took,
+        "version": "1" if status == "HEALTHY" else None,
+        "uptime": 5,
+        "last_check": "2026-11-20T12:00:00.000Z",
+        "details": {"url": url, "service": service, "cause": cause, "culprit": service if cause else None},
+    }
+
+
+def seen(host: str, *verdicts: dict[str, Any]) -> dict[str, Any]:
+    return {"host": host, "targets": targets(host), "result": {"targets": list(verdicts)}}
+
+
+def gone(host: str) -> dict[str, Any]:
+    message = "Task failed: Failed to connect to the host via ssh: ssh: connect to host 10.0.0.9: No route to host"
+    return {"host": host, "targets": targets(host), "result": {"unreachable": True, "msg": message}}
+
+
+def test_a_shared_service_is_one_row_and_flexcore_one_per_node() -> None:
+    report = health_report(
+        [seen(host, verdict(f"http://{host}:8080"), verdict(SHARED, took=took)) for host, took in (("a", 1), ("b", 2))]
+    )
+    assert [(r["service"], r["host"], r["seen_from"]) for r in report["services"]] == [
+        ("flexcore", "a", ["a"]),
+        ("flexcore", "b", ["b"]),
+        ("postgresql", "b", ["a", "b"]),
+    ]
+    assert report["healthy"]
+    assert report["summary"] == "all 3 services are healthy"
+    assert report["url"] == "http://a:8080"
+
+
+def test_the_worst_verdict_wins_and_says_where_from() -> None:
+    report = health_report(
+        [
+            seen("a", verdict("http://a:8080"), verdict(SHARED)),
+            seen("b", verdict("http://b:8080"), verdict(SHARED, "UNHEALTHY", "no route to host")),
+        ]
+    )
+    row = report["services"][-1]
+    assert (row["status"], row["cause"], row["version"]) == ("UNHEALTHY", "seen from b: no route to host", "1")
+    assert not report["healthy"]
+    assert report["summary"] == "1 of 3 services are not healthy, look at postgresql first"
+
+
+def test_a_service_that_several_hosts_see_dead_needs_no_place() -> None:
+    dead = verdict(SHARED, "UNHEALTHY", "connection refused")
+    report = health_report([seen(host, verdict(f"http://{host}:8080"), dead) for host in "ab"])
+    assert report["services"][-1]["cause"] == "connection refused"
+
+
+def test_loopback_is_another_service_on_each_host() -> None:
+    local = "postgresql://127.0.0.1:5432"
+    report = health_report([seen(host, verdict(f"http://{host}:8080"), verdict(local)) for host in "ab"])
+    assert [row["service"] for row in report["services"]].count("postgresql") == 2
+
+
+def test_a_host_that_is_down_is_a_row_and_has_no_say_about_others() -> None:
+    report = health_report([gone("a"), seen("b", verdict("http://b:8080"), verdict(SHARED))])
+    assert [(r["service"], r["host"], r["status"]) for r in report["services"]] == [
+        ("flexcore", "a", "UNKNOWN"),
+        ("flexcore", "b", "HEALTHY"),
+        ("postgresql", "b", "HEALTHY"),
+    ]
+    cause = report["services"][0]["cause"]
+    assert cause.endswith("to check from it: ssh: connect to host 10.0.0.9: No route to host")
+    assert report["url"] == "http://b:8080"
+
+
+def test_when_nobody_could_look_everything_is_unknown() -> None:
+    report = health_report([gone("a")])
+    assert [row["status"] for row in report["services"]] == ["UNKNOWN", "UNKNOWN"]
+    assert not report["healthy"]
+    assert report["url"] is None
+
+
+def test_a_check_that_failed_to_run_is_unknown_with_the_reason() -> None:
+    report = health_report([{"host": "a", "targets": targets("a"), "result": {"msg": "httpx is missing"}}])
+    assert report["services"][0]["cause"] == "the check could not run: httpx is missing"
+
+
+def test_nothing_checked_is_not_healthy() -> None:
+    assert not health_report([])["healthy"]
+
+
+def shown(report: dict[str, Any]) -> list[str]:
+    out = io.StringIO()
+    print_report(report, out)
+    return out.getvalue().splitlines()
+
+
+def test_the_health_table() -> None:
+    cause = "a cause that is much longer than any terminal is wide, and still " * 3
+    report = health_report([seen("a", verdict("http://a:8080"), verdict(SHARED, "UNHEALTHY", cause))])
+    head, first, second, empty, last = shown(report)
+    assert head.split() == ["SERVICE", "STATUS", "VERSION", "RESPONSE", "ADDRESS", "CAUSE"]
+    assert first.split() == ["flexcore", "HEALTHY", "1", "1.0", "ms", "http://a:8080"]
+    assert second.endswith(cause.rstrip())
+    assert (empty, last) == ("", "FlexCore: http://a:8080")
+
+
+def test_nodes_are_told_apart_by_their_host() -> None:
+    report = health_report([seen(host, verdict(f"http://{host}:8080")) for host in "ab"])
+    assert [line.split()[:2] for line in shown(report)[1:3]] == [["flexcore", "a"], ["flexcore", "b"]]
+
+
+def plugin(plugin_id: str) -> dict[str, Any]:
+    return {"id": plugin_id, "version": "1", "type": None, "status": "active", "description": "does"}
+
+
+def test_plugins_of_all_nodes() -> None:
+    report = plugins_report(
+        [
+            {"host": "b", "result": {"plugins": [plugin("y"), plugin("x")]}},
+            {"host": "a", "result": {"plugins": [plugin("x")]}},
+            {"host": "c", "result": {"msg": "connection refused"}},
+        ]
+    )
+    assert [(p["id"], p["host"]) for p in report["plugins"]] == [("x", "a"), ("x", "b"), ("y", "b")]
+    assert not report["complete"]
+    assert [line.split() for line in shown(report)] == [
+        ["NODE", "PLUGIN", "VERSION", "TYPE", "STATUS", "DESCRIPTION"],
+        ["a", "x", "1", "-", "active", "does"],
+        ["b", "x", "1", "-", "active", "does"],
+        ["b", "y", "1", "-", "active", "does"],
+        ["c:", "connection", "refused"],
+    ]
+
+
+def record(second: int, message: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "timestamp": f"2026-11-20T12:00:{second:02}.000Z",
+        "level": "info",
+        "message": message,
+        "component": "http",
+        "correlation_id": None,
+        "node_id": None,
+        "fields": fields,
+    }
+
+
+@pytest.mark.parametrize(("lines", "messages"), [(10, ["one", "two", "three"]), (2, ["two", "three"])])
+def test_logs_of_all_nodes_newest_last(lines: int, messages: list[str]) -> None:
+    report = logs_report(
+        [
+            {"host": "a", "result": {"records": [record(1, "one"), record(3, "three", path="/x")]}},
+            {"host": "b", "result": {"records": [record(2, "two\x1b[0m\nmore")]}},
+        ],
+        lines,
+    )
+    assert [r["message"].split("\x1b")[0] for r in report["records"]] == messages
+    assert shown(report)[-2:] == [
+        "2026-11-20T12:00:02.000Z INFO     b http two [0m more",
+        "2026-11-20T12:00:03.000Z INFO     a http three path=/x",
+    ]

@@ -1,0 +1,43 @@
+"""Runs the modules of library/ in this process, as Ansible would run them on a host."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+import pytest
+from ansible.module_utils.common import warnings
+from ansible.module_utils.testing import patch_module_args
+
+ROOT = Path(__file__).resolve().parents[3]
+RunModule = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def project_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make modules and their client importable where Ansible puts them, and keep this machine's settings out."""
+    monkeypatch.syspath_prepend(ROOT / "library")
+    monkeypatch.setattr(ansible.module_utils, "__path__", [*ansible.module_utils.__path__, str(ROOT / "module_utils")])
+    monkeypatch.delenv("FLEXCORE_URL", raising=False)
+    monkeypatch.delenv("FLEXCORE_TOKEN", raising=False)
+
+
+@pytest.fixture
+def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunModule:
+    """Return a function that runs a module with arguments and gives what it returns to Ansible."""
+
+    def run(name: str, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
+        # A module is a process of its own on a host; here each would inherit the warnings of those before it.
+        monkeypatch.setattr(warnings, "_global_warnings", {})
+        module = importlib.import_module(name)
+        with patch_module_args({**arguments, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit) as ended:
+            module.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert bool(ended.value.code) == bool(result.get("failed"))
+        return result
+
+    return run
