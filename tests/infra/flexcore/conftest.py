@@ -4,20 +4,15 @@ from typing import Any
 
 import pytest
 
-from tests.infra.contract import CORRELATION_ID, OPEN_PATHS, TOKEN_PATHS, UNIT
+from tests.infra.contract import (
+    ALLOWED_REDIS_COMMANDS,
+    CORRELATION_ID,
+    OPEN_PATHS,
+    REFUSED_REDIS_COMMANDS,
+    TOKEN_PATHS,
+    UNIT,
+)
 from tests.infra.node import Node
-
-# What FlexCore's user is allowed, and then what it is not; none of them would change anything.
-FLEXCORE_REDIS_COMMANDS = [
-    ["PING"],
-    ["ACL", "WHOAMI"],
-    ["GET", "flexcore:verify"],
-    ["GET", "verify"],
-    ["CONFIG", "GET", "maxmemory"],
-    ["ACL", "LIST"],
-    ["KEYS", "flexcore:verify"],
-    ["CLIENT", "LIST"],
-]
 
 
 @pytest.fixture
@@ -63,11 +58,11 @@ def postgresql(node: Node) -> dict[str, Any]:
 
 @pytest.fixture
 def redis(node: Node) -> dict[str, Any]:
-    """What Redis replies to clients on this host, with and without FlexCore's credentials."""
+    """How Redis receives clients on this host: by session, the outcome of the login and of each command."""
     variables = node.variables
     user, password = variables["flexcore_redis_user"], variables.secret("flexcore_redis_password")
     stranger = [["PING"]]
-    return node.probe(
+    sessions = node.probe(
         "redis_replies",
         host=variables["flexcore_redis_host"],
         port=variables["flexcore_redis_port"],
@@ -75,6 +70,18 @@ def redis(node: Node) -> dict[str, Any]:
             "no credentials": {"credentials": [], "commands": stranger},
             "default user": {"credentials": [password], "commands": stranger},
             "wrong password": {"credentials": [user, "not-the-password"], "commands": stranger},
-            "flexcore": {"credentials": [user, password], "commands": FLEXCORE_REDIS_COMMANDS},
+            "flexcore": {"credentials": [user, password], "commands": ALLOWED_REDIS_COMMANDS + REFUSED_REDIS_COMMANDS},
         },
     )
+    return {
+        name: {"login": outcome(session["login"])}
+        | {command: outcome(reply) for command, reply in session["replies"].items()}
+        for name, session in sessions.items()
+    }
+
+
+def outcome(reply: Any) -> str | None:
+    """A short reply itself, or the code of an error. What else Redis gave away stays out of the reports."""
+    if isinstance(reply, dict):
+        return reply["error"].split()[0]
+    return reply if reply in (None, "OK", "PONG", "flexcore") else "answered"

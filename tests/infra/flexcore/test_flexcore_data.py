@@ -4,12 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.infra.contract import REFUSED_REDIS_COMMANDS
+
 REFUSALS = ("wrong password", "other user", "other database", "superuser")
-
-
-def error(reply: Any) -> str:
-    """The error that Redis replied. What it gave instead of one may be confidential, and stays out of the report."""
-    return reply["error"] if isinstance(reply, dict) else "none: it was answered"
 
 
 def test_postgresql_answers_the_runtime_role(postgresql: dict[str, Any]) -> None:
@@ -26,20 +23,17 @@ def test_postgresql_refuses(postgresql: dict[str, Any], login: str) -> None:
 def test_redis_answers_its_acl_user(redis: dict[str, Any]) -> None:
     session = redis["flexcore"]
     assert session["login"] == "OK"
-    assert session["replies"]["PING"] == "PONG"
-    assert session["replies"]["ACL WHOAMI"] == "flexcore"
-    assert session["replies"]["GET flexcore:verify"] is None
+    assert session["PING"] == "PONG"
+    assert session["ACL WHOAMI"] == "flexcore"
+    assert session["GET flexcore:verify"] is None
 
 
-@pytest.mark.parametrize(
-    "command", ["GET verify", "CONFIG GET maxmemory", "ACL LIST", "KEYS flexcore:verify", "CLIENT LIST"]
-)
+@pytest.mark.parametrize("command", [" ".join(command) for command in REFUSED_REDIS_COMMANDS])
 def test_redis_refuses_its_acl_user_what_is_not_flexcores(redis: dict[str, Any], command: str) -> None:
-    assert error(redis["flexcore"]["replies"][command]).startswith("NOPERM")
+    assert redis["flexcore"][command] == "NOPERM"
 
 
-def test_redis_refuses_strangers(redis: dict[str, Any]) -> None:
-    for stranger in ("default user", "wrong password"):
-        assert error(redis[stranger]["login"]).startswith("WRONGPASS"), stranger
-    for stranger in ("no credentials", "default user", "wrong password"):
-        assert error(redis[stranger]["replies"]["PING"]).startswith("NOAUTH"), stranger
+@pytest.mark.parametrize("stranger", ["no credentials", "default user", "wrong password"])
+def test_redis_refuses_strangers(redis: dict[str, Any], stranger: str) -> None:
+    assert redis[stranger]["login"] == (None if stranger == "no credentials" else "WRONGPASS")
+    assert redis[stranger]["PING"] == "NOAUTH"
