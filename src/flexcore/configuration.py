@@ -3,54 +3,25 @@
 Whatever is wrong ends in one `SettingsError` whose single line names the setting, its source and what is allowed.
 """
 
-import dataclasses
 import ipaddress
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 import yaml
 
+from flexcore.declarations import Declaration, declarations
 from flexcore.settings import DEVELOPMENT_PASSWORD, Secret, Settings
-
-DEFAULT = "default"
 
 
 class SettingsError(Exception):
     """A setting is wrong, unknown or missing; the text is one line without any secret."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Declaration:
-    """One setting as `flexcore.settings` declares it; `key` is its dotted path in config.yaml."""
-
-    key: str
-    type: Any
-    description: str
-    extra: Mapping[str, Any]
-    default: Any
-
-    @property
-    def env(self) -> str | None:
-        """Environment variable that overrides the file."""
-        return self.extra["env"]  # type: ignore[no-any-return]  # Meta.extra is untyped
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether the value may be read from the file and shown (no) or not (yes)."""
-        return "credential" in self.extra
-
-    @property
-    def allowed(self) -> str:
-        """What a value may be, in words."""
-        if self.is_secret:
-            return f"a secret of at least {self.extra['minimum']} characters on one line"
-        return self.extra["allowed"] or _describe(msgspec.inspect.type_info(self.type))
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """The effective settings and, by dotted key, where each value came from."""
 
@@ -77,7 +48,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, required: Collection[
     environ = {name: value for name, value in environ.items() if value}
     _refuse_unknown_variables(environ, declared)
     values = {key: declaration.default for key, declaration in declared.items()}
-    sources = dict.fromkeys(declared, DEFAULT)
+    sources = dict.fromkeys(declared, "default")
     for key, value, source in (*_from_file(path, declared), *_from_environment(declared, environ)):
         values[key], sources[key] = value, source
     _apply_connection(values, sources)
@@ -88,21 +59,6 @@ def load(path: Path | None, environ: Mapping[str, str], *, required: Collection[
         if values[key] is None and not (key == "auth.token" and values["auth.mode"] == "off"):
             raise SettingsError(_missing(declared[key]))
     return Configuration(_build(Settings, values), sources)
-
-
-def declarations(struct: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[Declaration]:
-    """Every setting, depth first in the order of declaration."""
-    hints = get_type_hints(struct, include_extras=True)
-    for field in msgspec.structs.fields(struct):
-        annotation, key = hints[field.name], prefix + field.name
-        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-            yield from declarations(annotation, f"{key}.")
-            continue
-        meta = next(
-            item for item in get_args(annotation)[1:] if isinstance(item, msgspec.Meta) and item.extra is not None
-        )
-        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        yield Declaration(key, annotation, meta.description or "", meta.extra or {}, default)
 
 
 def _from_file(path: Path | None, declared: Mapping[str, Declaration]) -> Iterator[tuple[str, Any, str]]:
@@ -304,24 +260,6 @@ def _lookup(settings: Any, key: str) -> Any:
     for name in key.split("."):
         settings = getattr(settings, name)
     return settings
-
-
-def _describe(info: msgspec.inspect.Type) -> str:
-    match info:
-        case msgspec.inspect.Metadata():
-            return _describe(info.type)
-        case msgspec.inspect.UnionType():
-            return " or ".join(_describe(kind) for kind in info.types if not isinstance(kind, msgspec.inspect.NoneType))
-        case msgspec.inspect.LiteralType():
-            return "one of " + ", ".join(str(value) for value in info.values)
-        case msgspec.inspect.IntType():
-            return f"a whole number from {info.ge} to {info.le}"
-        case msgspec.inspect.BoolType():
-            return "true or false"
-        case msgspec.inspect.StrType(max_length=int(longest)):
-            return f"a text of 1 to {longest} characters"
-        case _:
-            return "a text"
 
 
 def _kind(value: Any) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flexcore.configuration import SettingsError, declarations, load
+from flexcore.configuration import SettingsError, load
+from flexcore.declarations import declarations
 from flexcore.settings import DEVELOPMENT_PASSWORD, Secret, Settings
 
 TOKEN = "t0ken-" * 5

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 
 from flexcore.application.ports import PluginRequest, PluginResult, ResourceUsage
@@ -16,8 +16,13 @@ REQUEST = PluginRequest("e-1", "json-processor", "process", {}, 30.0, "c-1")
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Values by name and label values, these in the order of the label names."""
     families = text_string_to_metric_families(metrics.render().decode())
-    return {(s.name, tuple(s.labels.values())): s.value for family in families for s in family.samples}
+    return {
+        (s.name, tuple(value for _, value in sorted(s.labels.items()))): s.value
+        for family in families
+        for s in family.samples
+    }
 
 
 @pytest.fixture
@@ -26,16 +31,16 @@ def metrics() -> Metrics:
 
 
 def test_the_media_type_is_that_of_the_library() -> None:
-    assert METRICS_MEDIA_TYPE == CONTENT_TYPE_LATEST
+    assert METRICS_MEDIA_TYPE == CONTENT_TYPE_PLAIN_0_0_4
 
 
 def test_requests_are_counted_and_timed(metrics: Metrics) -> None:
     for seconds in (0.002, 0.3):
         metrics.request_finished("/health", "GET", 200, seconds)
     found = samples(metrics)
-    assert found[("flexcore_http_requests_total", ("/health", "GET", "200"))] == 2
-    assert found[("flexcore_http_request_duration_seconds_count", ("/health", "GET"))] == 2
-    assert found[("flexcore_http_request_duration_seconds_bucket", ("/health", "GET", "0.25"))] == 1
+    assert found[("flexcore_http_requests_total", ("GET", "/health", "200"))] == 2
+    assert found[("flexcore_http_request_duration_seconds_count", ("GET", "/health"))] == 2
+    assert found[("flexcore_http_request_duration_seconds_bucket", ("0.25", "GET", "/health"))] == 1
 
 
 def test_dependencies_and_the_build(metrics: Metrics) -> None:
@@ -85,7 +90,7 @@ def test_executions_are_counted_by_how_they_ended(
     else:
         assert asyncio.run(runner.run(REQUEST)) is end
     found = samples(metrics)
-    assert found[("flexcore_plugin_executions_total", ("json-processor", outcome))] == 1
+    assert found[("flexcore_plugin_executions_total", (outcome, "json-processor"))] == 1
     assert found[("flexcore_plugin_executions_running", ())] == 0
     assert runner.usage("json-processor").memory_mb == 1.0
 

@@ -75,8 +75,7 @@ class HttpServiceDirectory:
         except (httpx.TimeoutException, TimeoutError):
             status, details = "unhealthy", {"message": f"no answer within {TIMEOUT_SECONDS:g} s"}
         except httpx.ConnectError as error:
-            refused = "refused" in str(error) or "attempts failed" in str(error)
-            status, details = "unhealthy", {"message": "connection refused" if refused else "cannot connect"}
+            status, details = "unhealthy", {"message": _connect_reason(error)}
         except httpx.HTTPError as error:
             status, details = "unhealthy", {"message": f"broken answer ({type(error).__name__})"}
         finally:
@@ -111,3 +110,13 @@ def _judge(code: int, body: bytes) -> tuple[_Health, dict[str, Any]]:
     if code != 200 or said not in _MEANING:
         return "unknown", details | {"message": f"answers HTTP {code} without a status that FlexCore knows"}
     return _MEANING[said], details
+
+
+def _connect_reason(error: BaseException) -> str:
+    """Find the system's own words below the layers of the HTTP client."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return "cannot connect"

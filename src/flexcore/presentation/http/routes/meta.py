@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
-METRICS_MEDIA_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+METRICS_MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class MetaRoutes:
