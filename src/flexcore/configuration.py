@@ -21,6 +21,18 @@ class SettingsError(Exception):
     """A setting is wrong, unknown or missing; the text is one line without any secret."""
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without the trap that a key given twice silently loses its first value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """The effective settings and, by dotted key, where each value came from."""
@@ -77,7 +89,7 @@ def _from_file(path: Path | None, declared: Mapping[str, Declaration]) -> Iterat
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise SettingsError(f"cannot read the configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

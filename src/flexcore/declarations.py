@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -34,6 +34,10 @@ class Declaration:
         """What a value may be, in words."""
         if self.is_secret:
             return f"a secret of at least {self.extra['minimum']} characters on one line"
+        kind = get_args(self.type)[0]
+        if get_origin(kind) is Literal:
+            # In the order of declaration, which msgspec does not keep.
+            return "one of " + ", ".join(get_args(kind))
         return self.extra["allowed"] or _describe(msgspec.inspect.type_info(self.type))
 
 
@@ -58,8 +62,6 @@ def _describe(info: msgspec.inspect.Type) -> str:
             return _describe(info.type)
         case msgspec.inspect.UnionType():
             return " or ".join(_describe(kind) for kind in info.types if not isinstance(kind, msgspec.inspect.NoneType))
-        case msgspec.inspect.LiteralType():
-            return "one of " + ", ".join(str(value) for value in info.values)
         case msgspec.inspect.IntType():
             return f"a whole number from {info.ge} to {info.le}"
         case msgspec.inspect.BoolType():

@@ -104,7 +104,13 @@ def migrate(settings: Settings) -> "MigrationReport":
 async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
     async with _runtime(settings, buffer) as runtime:
         lifecycle = Lifecycle(
-            Server(runtime.app, listener, tls, lambda: _announce(runtime.node, listener, tls)),
+            Server(
+                runtime.app,
+                listener,
+                tls,
+                new_id=_new_id,
+                on_listening=lambda: _announce(runtime.node, listener, tls),
+            ),
             runtime.plugins,
             runtime.monitor,
             drain_seconds=settings.drain_seconds,

@@ -278,6 +278,37 @@ def test_a_body_over_the_limit_is_a_413_whether_announced_or_not(api: httpx.Clie
         assert chunked.recv(1024).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n",
+        b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+        b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_what_is_no_http_is_a_problem_too(api: httpx.Client, request_text: bytes) -> None:
+    with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as connection:
+        connection.sendall(request_text)
+        head, _, body = b"".join(iter(lambda: connection.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["status"] == 400
+
+
+@pytest.mark.parametrize("line", [b"OPTIONS * HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET http://a/b HTTP/1.1"])
+def test_unusual_request_targets_are_answered_in_kind(
+    flexcore: FlexCoreProcess, api: httpx.Client, line: bytes
+) -> None:
+    with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as connection:
+        connection.sendall(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.split()[1] in {b"400", b"404", b"405"}
+    assert b"application/problem+json" in answer
+    assert not [record for record in flexcore.log if record["level"] == "error"]
+
+
 def test_a_client_that_goes_away_in_mid_request_is_no_error(flexcore: FlexCoreProcess, api: httpx.Client) -> None:
     head = (
         f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: {api.headers['authorization']}\r\n"

@@ -117,8 +117,8 @@ def from_failure(error: FlexCoreError) -> HttpError:
             return internal_error()
 
 
-async def send_problem(send: Send, error: HttpError, *, path: str, correlation_id: str) -> None:
-    """Answer with `error`."""
+def render(error: HttpError, *, path: str, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body that answer with `error`."""
     problem = Problem(
         type=TYPE_PREFIX + error.slug,
         title=error.title,
@@ -133,5 +133,11 @@ async def send_problem(send: Send, error: HttpError, *, path: str, correlation_i
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     headers.extend((name.encode(), value.encode()) for name, value in error.headers.items())
+    return headers, body
+
+
+async def send_problem(send: Send, error: HttpError, *, path: str, correlation_id: str) -> None:
+    """Answer with `error`."""
+    headers, body = render(error, path=path, correlation_id=correlation_id)
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -11,6 +11,9 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from flexcore.application.ports import NewId
+from flexcore.presentation.http.protocol import problem_protocol
+
 _BACKLOG = 1024
 # What a request that is no execution may still take once the server stops.
 _LAST_ANSWERS_SECONDS = 2
@@ -48,12 +51,18 @@ class Server(uvicorn.Server):
     """Serves `app` on `listener` until `should_exit` is set; `on_listening` is called once connections are accepted."""
 
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, tls: TlsFiles | None, on_listening: Callable[[], None]
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        tls: TlsFiles | None,
+        *,
+        new_id: NewId,
+        on_listening: Callable[[], None],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=problem_protocol(new_id),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
