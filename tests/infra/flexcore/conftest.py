@@ -25,9 +25,12 @@ def unit(node: Node) -> dict[str, Any]:
 def http(node: Node) -> dict[str, Any]:
     """What the server answers on its service address."""
     variables = node.variables
+    host = variables["flexcore_http_host"]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - it listens on all addresses, so it is asked on the one others use
+        host = variables["ansible_host"]
     return node.probe(
         "http_answers",
-        url=f"http://{variables['ansible_host']}:{variables['flexcore_http_port']}",
+        url=f"http://{host}:{variables['flexcore_http_port']}",
         token=variables.secret("flexcore_api_token"),
         correlation_id=CORRELATION_ID,
         open_paths=OPEN_PATHS,

@@ -1,4 +1,4 @@
-"""FlexCore's server runs confined, starts with the host, and keeps its secrets."""
+"""FlexCore's server runs confined and starts with the host; its files are for it alone."""
 
 from typing import Any
 
@@ -6,12 +6,10 @@ import pytest
 from testinfra.host import Host
 
 from tests.infra.contract import UNIT
-from tests.infra.node import Node
 
 pytestmark = pytest.mark.unit(UNIT)
 
 MAXIMUM_EXPOSURE = 2.0
-SECRETS = ("flexcore_api_token", "flexcore_postgresql_password", "flexcore_redis_password")
 
 
 def test_runs_and_starts_with_the_host(unit: dict[str, Any]) -> None:
@@ -60,15 +58,3 @@ def test_credentials_are_readable_by_root_only(host: Host) -> None:
     listed = host.check_output("find /etc/flexcore/credentials -type f -printf '%%f %%u %%m\\n'").splitlines()
     assert listed
     assert not [line for line in listed if not line.endswith(" root 600")]
-
-
-def test_secrets_stand_nowhere_else(node: Node) -> None:
-    answer = node.probe(
-        "secret_places",
-        secrets={name: node.variables.secret(name) for name in SECRETS},
-        units=["flexcore.service", "flexcore-migrate.service"],
-        files=["/etc/flexcore/config.yaml"],
-        roots=["/etc", "/opt/flexcore", "/var/lib/flexcore-health", "/tmp", "/run"],
-    )
-    assert answer["searched"] > 100
-    assert answer["found"] == {}

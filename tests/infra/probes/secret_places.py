@@ -1,4 +1,4 @@
-"""Where secrets stand that must not stand there: processes, units, the journal, files that anyone can read."""
+"""Where secrets stand that must not stand there: processes, units, the journal, files."""
 
 import os
 import pathlib
@@ -19,21 +19,25 @@ def processes():
                 continue  # it ended meanwhile
 
 
-def readable_files(roots):
-    """Files that every user of the host can read: the file and each directory above it must allow that."""
+def files(roots, allowed, needed):
+    """Files below `roots` that have the permission bits `needed` (search permission for a directory), with content."""
     for root in roots:
-        for directory, names, files in os.walk(root):
+        for directory, names, entries in os.walk(root):
             here = pathlib.Path(directory)
-            names[:] = [name for name in names if permits(here / name, stat.S_IXOTH)]
-            for path in (here / name for name in files):
-                if permits(path, stat.S_IROTH) and path.stat().st_size <= LARGEST_FILE:
-                    yield str(path), path.read_bytes()
+            search = stat.S_IXOTH if needed else 0
+            names[:] = [name for name in names if str(here / name) not in allowed and permits(here / name, search)]
+            for path in (here / entry for entry in entries):
+                try:
+                    if permits(path, needed) and path.stat().st_size <= LARGEST_FILE:
+                        yield str(path), path.read_bytes()
+                except OSError:
+                    continue  # it was removed meanwhile
 
 
-def permits(path, permission):
-    """Whether a regular file or directory gives `permission` to everybody."""
+def permits(path, needed):
+    """Whether a regular file or a directory has the permission bits `needed`."""
     mode = path.lstat().st_mode
-    return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and bool(mode & permission)
+    return (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mode & needed == needed
 
 
 def printed(*command):
@@ -41,16 +45,20 @@ def printed(*command):
     return subprocess.run(command, capture_output=True, timeout=30, check=False).stdout
 
 
-def collect(secrets, units, files, roots):
-    """Places where a secret was found, by the secret's name. `files` are searched whoever may read them."""
+def collect(secrets, public, private, allowed):
+    """Places where a secret was found, by its name, and how many were searched.
+
+    Below `public`, files that everybody can read are searched; below `private`, all files; below `allowed`, none.
+    """
     places = [
         *processes(),
-        *readable_files(roots),
-        *((path, pathlib.Path(path).read_bytes()) for path in files),
-        *((f"unit {unit}", printed("systemctl", "cat", unit) + printed("systemctl", "show", unit)) for unit in units),
+        *files(public, allowed, stat.S_IROTH),
+        *files(private, allowed, 0),
+        ("the units", printed("systemctl", "show", "--all", "*.service", "*.timer")),
         ("the journal", printed("journalctl", "--no-pager", "--output", "cat", "--lines", JOURNAL_LINES)),
     ]
     found = {
-        name: [place for place, content in places if secret.encode() in content] for name, secret in secrets.items()
+        name: sorted({place for place, content in places if secret.encode() in content})
+        for name, secret in secrets.items()
     }
-    return {"searched": len(places), "found": {name: places for name, places in found.items() if places}}
+    return {"searched": len(places), "found": {name: where for name, where in found.items() if where}}
