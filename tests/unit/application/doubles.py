@@ -1,0 +1,159 @@
+"""The ports of the use cases in memory, so that these tests need neither database nor processes."""
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from flexcore.application.events import Events
+from flexcore.application.executions import Executions
+from flexcore.application.plugins import Plugins
+from flexcore.application.ports import EventQuery, ExecutionStatistics, PluginRequest, PluginResult, ResourceUsage
+from flexcore.domain.errors import Unavailable, VersionConflict
+from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, PluginEvent, RecordedEvent
+from flexcore.domain.manifest import Operation, Parameter, PluginManifest
+
+START = datetime(2025, 8, 1, tzinfo=UTC)
+
+
+def manifest(plugin_id: str, version: str = "1.0", type: str = "processor") -> PluginManifest:  # noqa: A002
+    return PluginManifest(
+        id=plugin_id,
+        name=plugin_id.title(),
+        version=version,
+        type=type,
+        description="",
+        entry_point="m:C",
+        operations=(Operation("run", "", (Parameter("size", "integer", ""),)), Operation("stop", "")),
+        default_operation="run",
+    )
+
+
+class Log:
+    """EventStore and PluginHistory over one list. `down` makes it raise Unavailable, `hang` never answer."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+        self.down = False
+        self.hang = False
+        self.before_append = lambda: None
+
+    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
+        await self._answer()
+        hook, self.before_append = self.before_append, lambda: None
+        hook()
+        new: list[RecordedEvent] = []
+        for event_id, event in events:
+            version = self.version(event.aggregate_id)
+            if event.expected_version not in (None, version):
+                raise VersionConflict(f"expected {event.expected_version}, is {version}")
+            position = len(self.events) + 1
+            new.append(
+                RecordedEvent(
+                    event_id,
+                    position,
+                    event.type,
+                    event.aggregate_id,
+                    event.aggregate_type,
+                    version + 1,
+                    event.data,
+                    event.metadata,
+                    START + timedelta(seconds=position),
+                )
+            )
+            self.events.append(new[-1])
+        return new
+
+    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
+        await self._answer()
+        return self.events[after_position:][: query.limit]
+
+    async def count(self) -> int:
+        await self._answer()
+        return len(self.events)
+
+    async def lifecycle(self, plugin_id: str | None = None) -> list[RecordedEvent]:
+        await self._answer()
+        return [
+            event for event in self.events if event.type in PLUGIN_LIFECYCLE and plugin_id in (None, event.aggregate_id)
+        ]
+
+    async def stream_version(self, plugin_id: str) -> int:
+        await self._answer()
+        return self.version(plugin_id)
+
+    async def statistics(self, plugin_ids: Iterable[str]) -> Mapping[str, ExecutionStatistics]:
+        await self._answer()
+        return {
+            plugin_id: ExecutionStatistics(
+                total=sum(
+                    event.type == PluginEvent.EXECUTION_STARTED and event.aggregate_id == plugin_id
+                    for event in self.events
+                ),
+                successful=sum(
+                    event.type == PluginEvent.EXECUTION_COMPLETED and event.aggregate_id == plugin_id
+                    for event in self.events
+                ),
+            )
+            for plugin_id in plugin_ids
+        }
+
+    def version(self, aggregate_id: str) -> int:
+        return sum(event.aggregate_id == aggregate_id for event in self.events)
+
+    def types(self) -> list[str]:
+        return [str(event.type) for event in self.events]
+
+    async def _answer(self) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.down:
+            raise Unavailable("postgresql", "PostgreSQL refuses connections")
+
+
+class Runner:
+    """PluginRunner that gives `answer`, or raises it, once `gate` is open."""
+
+    def __init__(self, *manifests: PluginManifest) -> None:
+        self.manifests = {item.id: item for item in manifests}
+        self.answer: PluginResult | Exception = PluginResult(True, {"done": 1})
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.requests: list[PluginRequest] = []
+        self.reached = asyncio.Semaphore(0)
+        self.cancelled = 0
+
+    async def run(self, request: PluginRequest) -> PluginResult:
+        self.requests.append(request)
+        self.reached.release()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def usage(self, plugin_id: str) -> ResourceUsage:
+        return ResourceUsage(1.0, 2.0, 3) if plugin_id in self.manifests else ResourceUsage()
+
+
+def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Plugins:
+    """One node's plugins over a log that it may share with others."""
+    numbers = itertools.count(1)
+
+    def new_id() -> str:
+        return f"{node_id}-{next(numbers)}"
+
+    events = Events(log, new_id)
+    executions = Executions(events=events, runner=runner, clock=lambda: START, node_id=node_id, slots=slots)
+    return Plugins(
+        events=events,
+        history=log,
+        runner=runner,
+        executions=executions,
+        new_id=new_id,
+        node_id=node_id,
+        max_timeout_seconds=300,
+    )
