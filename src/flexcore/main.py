@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
 import tempfile
@@ -102,14 +103,15 @@ def migrate(settings: Settings) -> "MigrationReport":
 
 
 async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
-    async with _runtime(settings, buffer) as runtime:
+    url = _url(listener, tls, settings.node_id)
+    async with _runtime(settings, buffer, url) as runtime:
         lifecycle = Lifecycle(
             Server(
                 runtime.app,
                 listener,
                 tls,
                 new_id=_new_id,
-                on_listening=lambda: _announce(runtime.node, listener, tls),
+                on_listening=lambda: _announce(runtime.node, url),
             ),
             runtime.plugins,
             runtime.monitor,
@@ -120,7 +122,7 @@ async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.so
 
 
 @asynccontextmanager
-async def _runtime(settings: Settings, buffer: logs.LogBuffer) -> AsyncIterator[_Runtime]:
+async def _runtime(settings: Settings, buffer: logs.LogBuffer, url: str) -> AsyncIterator[_Runtime]:
     """Build the parts and start them in the order in which they need each other."""
     node = Node(settings.node_id, version("flexcore"), settings.environment)
     metrics = Metrics(version=node.version, node_id=node.node_id)
@@ -159,7 +161,7 @@ async def _runtime(settings: Settings, buffer: logs.LogBuffer) -> AsyncIterator[
         needed=NEEDED,
     )
     metrics.watch_dependencies(lambda: _dependencies_up(monitor))
-    directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, settings))
+    directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, url))
     operations = operation_table(
         (
             *HealthRoutes(monitor, node).operations(),
@@ -237,11 +239,10 @@ def _tls(settings: Settings) -> TlsFiles | None:
     return tls
 
 
-def _itself(node: Node, monitor: HealthMonitor, settings: Settings) -> ServiceView:
-    scheme = "http" if settings.http.tls_cert_file is None else "https"
+def _itself(node: Node, monitor: HealthMonitor, url: str) -> ServiceView:
     return ServiceView(
         service_name=SERVICE,
-        url=f"{scheme}://{settings.http.host}:{settings.http.port}",
+        url=url,
         status=monitor.snapshot().status.value,
         response_time_ms=0.0,
         last_check=_now(),
@@ -253,10 +254,16 @@ def _dependencies_up(monitor: HealthMonitor) -> dict[str, bool]:
     return {name: found.status is Status.HEALTHY for name, found in monitor.snapshot().components.items()}
 
 
-def _announce(node: Node, listener: socket.socket, tls: TlsFiles | None) -> None:
+def _url(listener: socket.socket, tls: TlsFiles | None, node_id: str) -> str:
+    """Return the address to reach this node at; one that listens everywhere goes by its name."""
     host, port = listener.getsockname()[:2]
-    address = f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
-    _logger.info("listening on %s", address, extra={"url": address, "version": node.version})
+    if ipaddress.ip_address(host).is_unspecified:
+        host = node_id
+    return f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _announce(node: Node, url: str) -> None:
+    _logger.info("listening on %s", url, extra={"url": url, "version": node.version})
     _tell_service_manager("READY=1")
 
 

@@ -117,3 +117,4 @@ def test_an_unknown_service_is_a_404_that_lists_the_known_ones(discovery: httpx.
 def test_flexcore_itself_is_a_service(discovery: httpx.Client) -> None:
     itself = discovery.get(f"{SERVICES}/flexcore").json()
     assert (itself["status"], itself["details"]["node_id"]) == ("healthy", "core1")
+    assert itself["url"] == str(discovery.base_url).rstrip("/")
