@@ -3,6 +3,8 @@
 A host's processes live in its cgroups and nowhere else, so these tell whether it runs, and end or freeze it whole.
 """
 
+import errno
+import os
 from pathlib import Path
 
 from commands import LabError, wait_until
@@ -27,6 +29,16 @@ def hierarchies() -> list[Path]:
     v2 = v2_root()
     v1 = [ROOT / controller for controller in V1_CONTROLLERS] if v2 != ROOT else []
     return [v2, *(root for root in v1 if (root / "cgroup.procs").exists())]
+
+
+def now(file: Path) -> str:
+    """Read a file of the kernel's; empty if the process or the group that it is about has just gone."""
+    try:
+        return file.read_text()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENODEV):
+            return ""
+        raise
 
 
 class HostGroup:
@@ -56,15 +68,13 @@ class HostGroup:
 
     def populated(self, part: str = "") -> bool:
         """Whether a process lives in the group, or in one part of it."""
-        events = self.v2 / part / "cgroup.events"
-        return events.exists() and "populated 1" in events.read_text()
+        return "populated 1" in now(self.v2 / part / "cgroup.events")
 
     def init_pid(self) -> int | None:
         """Find the process that is number 1 inside the host: its id on this machine."""
-        for procs in (self.v2 / "boot").rglob("cgroup.procs"):
-            for pid in procs.read_text().split():
-                status = Path("/proc", pid, "status")
-                if status.exists() and f"NSpid:\t{pid}\t1\n" in status.read_text():
+        for directory, _, _ in os.walk(self.v2 / "boot"):
+            for pid in now(Path(directory, "cgroup.procs")).split():
+                if f"NSpid:\t{pid}\t1\n" in now(Path("/proc", pid, "status")):
                     return int(pid)
         return None
 

@@ -3,13 +3,15 @@
 import ipaddress
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from base import recipe
-from cgroups import v2_root
+from cgroups import now, v2_root
 from commands import LabError, run, wait_until
 from hosts import Host
 from kernel import KernelSettings
@@ -17,6 +19,15 @@ from network import Network, routes_into
 
 STOP_SECONDS = 30
 COMMANDS = ("systemd-nspawn", "mmdebstrap", "ip", "iptables", "ssh-keygen", "apt-get")
+
+
+def end_connection(socket: Path) -> None:
+    """End a kept ssh connection by its control socket, and see its process gone."""
+    control = ["ssh", "-o", f"ControlPath={socket}", "lab", "-O"]
+    said = subprocess.run([*control, "check"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - as run
+    run(*control, "exit", check=False)
+    if master := re.search(r"pid=(\d+)", said):
+        wait_until(lambda: not now(Path("/proc", master[1], "cmdline")), STOP_SECONDS)
 
 
 class Lab:
@@ -104,17 +115,13 @@ class Lab:
         for host in hosts:
             host.kill()
 
-    def end_connections(self) -> None:
-        """End the ssh connections that are kept open to the hosts."""
-        for entry in self.directory.glob("ssh/*@*"):
-            if stat.S_ISSOCK(entry.stat().st_mode):
-                run("ssh", "-o", f"ControlPath={entry}", "-O", "exit", "lab", check=False)
-
     def down(self) -> bool:
         """Remove the lab and every trace of it. False if there was none."""
         hosts = self.hosts()
         there = bool(hosts) or self.directory.exists() or not self.network.is_down()
-        self.end_connections()
+        for entry in self.directory.glob("ssh/*@*"):
+            if stat.S_ISSOCK(entry.stat().st_mode):
+                end_connection(entry)
         self.stop(hosts)
         for host in hosts:
             host.remove()

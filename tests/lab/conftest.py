@@ -1,0 +1,60 @@
+"""Labs for the tests: real hosts, booted once for the whole run and removed at its end, also when tests fail.
+
+Their names and subnets are the tests' own, so a developer's lab on the same machine is never touched.
+FLEXCORE_LAB_NAME (at most 9 characters) and FLEXCORE_LAB_SUBNET move them, for two runs at a time on one machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.lab.hosts import Lab
+
+NAME = os.environ.get("FLEXCORE_LAB_NAME", "test")
+SUBNET = os.environ.get("FLEXCORE_LAB_SUBNET", "10.77.100")
+
+
+def lab_number(number: int, inventory: str) -> Lab:
+    """Describe one of the tests' labs; numbers make names and subnets differ."""
+    network, octet = SUBNET.rsplit(".", 1)
+    return Lab(inventory, f"{NAME}-{number}", f"{network}.{int(octet) + number}")
+
+
+@contextmanager
+def standing(lab: Lab) -> Iterator[Lab]:
+    """Boot a lab for a while, after removing what an interrupted run left of it."""
+    lab.down()
+    try:
+        lab.up()
+        yield lab
+    finally:
+        lab.down()
+
+
+@pytest.fixture(scope="session")
+def can_boot_hosts() -> None:
+    """Skip where no lab can be booted; in CI that is a failure, because there the lab is what is to be shown."""
+    if os.geteuid() == 0:
+        return
+    reason = "the lab tests boot real hosts, and that needs root: run `sudo make test`"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lab(can_boot_hosts: None) -> Iterator[Lab]:
+    """One host that carries everything (inventories/lab), booted and otherwise as Debian made it."""
+    with standing(lab_number(1, "inventories/lab")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def cluster(can_boot_hosts: None) -> Iterator[Lab]:
+    """Three hosts (inventories/lab_cluster), booted and otherwise as Debian made them."""
+    with standing(lab_number(2, "inventories/lab_cluster")) as lab:
+        yield lab
