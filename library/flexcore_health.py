@@ -53,7 +53,7 @@ options:
     default: 5.0
   deadline:
     description:
-      - Seconds for all targets together. By default O(timeout) for every 100 targets.
+      - Seconds for all targets together, which are checked 100 at a time. By default only O(timeout) limits them.
       - A target whose turn does not come in this time is C(UNKNOWN).
     type: float
   retries:

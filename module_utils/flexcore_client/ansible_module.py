@@ -58,7 +58,8 @@ def require_httpx(module: AnsibleModule) -> None:
         if interpreter:
             respawn_module(interpreter)
     module.fail_json(
-        msg=missing_required_lib("httpx", reason=f"which a deployed FlexCore has under {FLEXCORE_INTERPRETER}"),
+        msg=f"{missing_required_lib('httpx')}. A deployed FlexCore brings it under {FLEXCORE_INTERPRETER}, "
+        "which is not there: deploy FlexCore first, or run the task where httpx is installed.",
         exception=HTTPX_IMPORT_ERROR,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ CONCURRENCY = 100
 class CheckOptions:
     """``timeout`` is seconds per target with all its retries; ``deadline`` is seconds for the whole call.
 
-    Without a deadline the call takes at most ``timeout`` for every ``concurrency`` targets. A healthy service that
+    Without a deadline the call takes at most ``timeout`` for each ``concurrency`` targets. A healthy service that
     took more than ``max_response_time_ms`` is degraded. ``retry`` repeats a check whose verdict is not healthy.
     """
 
@@ -45,8 +46,7 @@ async def check_all(
 ) -> list[ServiceHealth]:
     """Check all targets and return their verdicts in the same order; never raises for what a server does."""
     chosen, time = options or CheckOptions(), clock or SystemClock()
-    waves = -(-len(targets) // chosen.concurrency)
-    whole = Deadline(time, chosen.deadline if chosen.deadline is not None else chosen.timeout * waves)
+    whole = Deadline(time, math.inf if chosen.deadline is None else chosen.deadline)
     gate = asyncio.Semaphore(chosen.concurrency)
 
     async def one(target: Target) -> ServiceHealth:

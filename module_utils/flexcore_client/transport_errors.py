@@ -17,7 +17,6 @@ NEXT_TLS = "Check the server's certificate, the name in the address, and the aut
 NEXT_CUT = "Read the service's log: it crashed, was restarted, or something between cut the connection."
 NEXT_NOT_HTTP = "Check that the address and port are FlexCore's HTTP interface."
 
-CUT_ERRORS = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 HOST_ERRORS = {
     errno.EHOSTUNREACH: "no route to host",
     errno.ENETUNREACH: "network unreachable",
@@ -79,10 +78,14 @@ def explain_failure(what: str, phase: str, error: BaseException) -> ClientError:
 
 
 def _was_cut(error: BaseException) -> bool:
-    """Whether the peer ended the connection; the HTTP library says so in words only when it did so in good order."""
-    if "disconnected" in str(error):
+    """Whether the peer ended the connection.
+
+    The HTTP library has words for a connection closed in good order, none for one that was reset, and always some for
+    an answer that it cannot parse.
+    """
+    if not str(error) or "disconnected" in str(error):
         return True
-    return any(isinstance(cause, OSError) and cause.errno in CUT_ERRORS for cause in _causes(error))
+    return any(isinstance(cause, ConnectionError) for cause in _causes(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

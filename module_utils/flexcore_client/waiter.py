@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from .clock import Clock, Deadline
 
 Seen = TypeVar("Seen")
 
 
-class Waited(NamedTuple, Generic[Seen]):
+@dataclass(frozen=True)
+class Waited(Generic[Seen]):
     """Whether the condition came to hold, what was seen last, after how many looks and seconds."""
 
     satisfied: bool

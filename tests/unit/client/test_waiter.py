@@ -26,7 +26,7 @@ def wait(
 
 def test_it_ends_at_once_when_the_condition_holds() -> None:
     waited, clock = wait([True])
-    assert waited == (True, True, 1, 0.0)
+    assert waited == Waited(True, True, 1, 0.0)
     assert clock.slept == []
 
 
