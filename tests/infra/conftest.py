@@ -35,6 +35,7 @@ class Run:
         self.connections = Connections(variables)
         self.nodes = {name: Node(name, variables[name], self.connections) for name in self.names}
         self.unreachable: dict[str, str] = {}
+        self.explained: set[str] = set()
 
     def group(self, name: str) -> list[Node]:
         """The hosts of a group, in inventory order."""
@@ -108,7 +109,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     marker = item.get_closest_marker("unit")
     if report.failed and marker:
         node, unit = _node(item), marker.args[0]
-        report.sections.append((f"last lines of {unit} on {node.name}", node.journal(unit)))
+        title = f"last lines of {unit} on {node.name}"
+        explained = item.config.stash[RUN].explained
+        # Once for all checks that fail: it is the same journal.
+        if title not in explained:
+            explained.add(title)
+            report.sections.append((title, node.journal(unit)))
     return report
 
 

@@ -13,10 +13,13 @@ import testinfra
 from testinfra.host import Host
 
 from tests.infra.connection import Connections
+from tests.infra.contract import CORRELATION_ID
 from tests.infra.inventory import HostVariables, Secret
 
 PROBES = Path(__file__).parent / "probes"
 PROBE_TIMEOUT_SECONDS = 60
+JOURNAL_LINES = 12
+JOURNAL_WIDTH = 400
 
 
 class ProbeError(Exception):
@@ -57,9 +60,11 @@ class Node:
             self._answers[question] = answer
         return self._answers[question]
 
-    def journal(self, unit: str, lines: int = 20) -> str:
-        """The last `lines` of what `unit` logged, for the report of a failed check."""
-        return str(self.testinfra.run("journalctl --no-pager --unit %s --lines %s", unit, str(lines)).stdout)
+    def journal(self, unit: str) -> str:
+        """The last lines that `unit` logged, without what it logged about being verified."""
+        logged = self.testinfra.run("journalctl --no-pager --unit %s --lines 200", unit).stdout
+        others = [line for line in logged.splitlines() if f'"correlation_id":"{CORRELATION_ID}"' not in line]
+        return "\n".join(line[:JOURNAL_WIDTH] for line in others[-JOURNAL_LINES:])
 
 
 def _converse(command: list[str], probe: Path, arguments: dict[str, Any]) -> tuple[Any, str | None]:

@@ -55,6 +55,6 @@ def test_configuration_is_readable_by_the_server_only(host: Host) -> None:
 
 
 def test_credentials_are_readable_by_root_only(host: Host) -> None:
-    listed = host.check_output("find /etc/flexcore/credentials -type f -printf '%%f %%u %%m\\n'").splitlines()
+    listed = host.check_output("find /etc/flexcore/credentials -type f -printf '%f %u %m\\n'").splitlines()
     assert listed
     assert not [line for line in listed if not line.endswith(" root 600")]
