@@ -201,6 +201,23 @@ def test_failed_executions_say_which(send: Send, fail_with: FailWith, error: Exc
     assert assert_problem(send("GET", "/things/a"), status, slug)["execution_id"] == "e-1"
 
 
+def test_a_failure_that_nobody_foresaw_keeps_its_words_to_the_log(
+    send: Send, fail_with: FailWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail_with(FlexCoreError("hunter2"))
+    assert "hunter2" not in str(assert_problem(send("GET", "/things/a"), 500, "internal-error"))
+    assert "FlexCoreError: hunter2" in caplog.text
+
+
+def test_the_log_line_of_a_problem_says_what_it_was(
+    send: Send, fail_with: FailWith, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail_with(Unavailable("postgresql", "PostgreSQL does not answer"))
+    send("GET", "/things/a")
+    (record,) = [record for record in caplog.records if record.name == "flexcore.http"]
+    assert (record.levelname, record.__dict__["problem"]) == ("WARNING", "PostgreSQL does not answer")
+
+
 def test_invalid_input_lists_its_fields(send: Send, fail_with: FailWith) -> None:
     fail_with(InvalidInput.field("limit", "must be even"))
     problem = assert_problem(send("GET", "/things/a"), 400, "invalid-request")

@@ -50,7 +50,7 @@ class Observer:
         correlation_id = self._correlation_id(scope)
         scope[CORRELATION] = correlation_id
         CORRELATION_ID.set(correlation_id)
-        status = 0
+        status, problem = 0, None
 
         async def observed_send(message: Message) -> None:
             nonlocal status
@@ -62,6 +62,7 @@ class Observer:
         try:
             await self._app(scope, receive, observed_send)
         except HttpError as error:
+            problem = str(error)
             await send_problem(observed_send, error, path=scope["path"], correlation_id=correlation_id)
         except asyncio.CancelledError:
             # The server cuts off what outlives its drain. The request's task ends here either way, so the client can
@@ -74,7 +75,7 @@ class Observer:
             _logger.exception("request failed unexpectedly", extra={"method": scope["method"], "path": _path(scope)})
             if not status:
                 await send_problem(observed_send, internal_error(), path=scope["path"], correlation_id=correlation_id)
-        self._record(scope, status, time.perf_counter() - started)
+        self._record(scope, status, time.perf_counter() - started, problem)
 
     def _correlation_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
@@ -82,10 +83,12 @@ class Observer:
                 return str(value, "ascii")
         return self._new_id()
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, problem: str | None) -> None:
         route, method = scope.get(ROUTE, UNMATCHED), scope["method"]
         self._metrics.request_finished(route, method if method in _KNOWN_METHODS else "other", status, seconds)
-        level = logging.DEBUG if route in _QUIET_ROUTES and status < 400 else logging.INFO
+        level = logging.WARNING if status >= 500 else logging.INFO
+        if route in _QUIET_ROUTES and status < 400:
+            level = logging.DEBUG
         if _logger.isEnabledFor(level):
             client = scope.get("client")
             fields = {
@@ -95,6 +98,8 @@ class Observer:
                 "duration_ms": round(seconds * 1000, 3),
                 "client": client[0] if client else None,
             }
+            if problem is not None:
+                fields["problem"] = problem
             _logger.log(level, "%s %s %d", method, fields["path"], status, extra=fields)
 
 

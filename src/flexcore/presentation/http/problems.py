@@ -92,7 +92,7 @@ def stopping() -> HttpError:
 
 
 def from_failure(error: FlexCoreError) -> HttpError:
-    """Translate a failure of the application."""
+    """Translate a failure of the application; raises `error` itself if it is none that an answer can tell of."""
     detail = str(error)
     match error:
         case InvalidInput():
@@ -114,7 +114,7 @@ def from_failure(error: FlexCoreError) -> HttpError:
         case ExecutionTimedOut():
             return HttpError(504, "execution-timed-out", "Execution timed out", detail, execution_id=error.execution_id)
         case _:
-            return internal_error()
+            raise error  # a defect: it has no place among the answers
 
 
 def render(error: HttpError, *, path: str, correlation_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
