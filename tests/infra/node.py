@@ -33,7 +33,7 @@ class Node:
         self.name = name
         self.variables = variables
         self._connections = connections
-        self._answers: dict[str, Any] = {}
+        self._answers: dict[str, tuple[Any, str | None]] = {}
 
     def __repr__(self) -> str:
         return f"<host {self.name}>"
@@ -49,16 +49,17 @@ class Node:
         """Run the probe `probes/<name>.py` on the host as `user` and return what its `collect(**arguments)` returns.
 
         A probe is one round trip and read-only. Program and arguments travel on standard input, so that no secret
-        among them stands in a process list, an environment or a file. Raises ProbeError.
+        among them stands in a process list, an environment or a file. Raises ProbeError, and does so again without
+        another round trip: a server that hangs is waited for once.
         """
         question = f"{name} {arguments}"
         if question not in self._answers:
             command = self._connections.command(self.name, f"sudo -n -u {user} {python} -I -")
-            answer, problem = _converse(command, PROBES / f"{name}.py", arguments)
-            if problem:
-                raise ProbeError(f"{self.name}: the probe {name} failed: {problem}")
-            self._answers[question] = answer
-        return self._answers[question]
+            self._answers[question] = _converse(command, PROBES / f"{name}.py", arguments)
+        answer, problem = self._answers[question]
+        if problem:
+            raise ProbeError(f"{self.name}: the probe {name} failed: {problem}")
+        return answer
 
     def journal(self, unit: str) -> str:
         """The last lines that `unit` logged, without what it logged about being verified."""
