@@ -34,13 +34,14 @@ class Address:
 
     @property
     def is_this_machine(self) -> bool:
-        """Whether traffic to it stays on the loopback interface."""
+        """Whether traffic to it stays on the loopback interface, as it does for the unspecified address too."""
         if self.host == "localhost":
             return True
         try:
-            return ipaddress.ip_address(self.host).is_loopback
+            host = ipaddress.ip_address(self.host)
         except ValueError:
             return False
+        return host.is_loopback or host.is_unspecified
 
 
 def parse_address(url: str) -> Address:

@@ -16,6 +16,7 @@ from flexcore_client.targets import parse_targets
         ("http://proxy/flexcore/", "http://proxy:80/flexcore", "flexcore", False),
         ("postgresql://127.0.0.1", "postgresql://127.0.0.1:5432", "postgresql", True),
         ("redis://[::1]:6380", "redis://[::1]:6380", "redis", True),
+        ("http://0.0.0.0:8080", "http://0.0.0.0:8080", "flexcore", True),
         (" http://localhost:1 ", "http://localhost:1", "flexcore", True),
     ],
 )

@@ -1,10 +1,11 @@
-"""Filters that turn what the modules returned on many hosts into one report."""
+"""Filters that name services, and that turn what the modules returned on many hosts into one report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flexcore_client.address import Address
 from flexcore_client.health_report import health_report
 from flexcore_client.node_reports import logs_report, plugins_report
 
@@ -27,12 +28,18 @@ def logs_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str], lines: int 
     return logs_report(({"host": host, "result": hostvars[host]["node_answer"]} for host in hosts), int(lines))
 
 
+def service_url(host: str, scheme: str, port: int | str) -> str:
+    """Build the address of a service, with the brackets that an IPv6 address needs."""
+    return Address(scheme, str(host), int(port)).url
+
+
 class FilterModule:
     """The filters of this project."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "flexcore_service_url": service_url,
             "flexcore_health_report": health_of_hosts,
             "flexcore_plugins_report": plugins_of_hosts,
             "flexcore_logs_report": logs_of_hosts,
