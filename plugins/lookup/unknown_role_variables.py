@@ -12,7 +12,7 @@ from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = """
 name: unknown_role_variables
-author: FLEXT
+author: FlexCore Ops contributors
 version_added: "0.1.0"
 short_description: Variables with a role's prefix that its argument specification does not name
 description:
