@@ -131,10 +131,11 @@ async def test_a_log_held_by_someone_else_is_an_error_in_bounded_time(
 async def test_concurrent_positions_have_no_gap_and_no_repeat(events: Events, store: PostgresEventStore) -> None:
     seen: list[int] = []
     writers = [asyncio.create_task(events.append([thing(str(n)), thing(str(n))])) for n in range(60)]
-    while not all(writer.done() for writer in writers) or len(seen) < 120:
-        page = await store.read(EventQuery(limit=1000), seen[-1] if seen else 0)
-        seen.extend(event.position for event in page)
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        while len(seen) < 120:
+            page = await store.read(EventQuery(limit=1000), seen[-1] if seen else 0)
+            seen.extend(event.position for event in page)
+    await asyncio.gather(*writers)
     assert seen == list(range(1, 121))
 
 
