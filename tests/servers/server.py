@@ -1,15 +1,10 @@
-"""Real PostgreSQL and Redis servers for the tests: free loopback ports, own directories, child processes.
-
-Each can be killed, hung (SIGSTOP), continued and started again on the same port and data. They die with the test
-process, even when that is killed. Works as root (the servers then run as an unprivileged user) and as anyone else.
-"""
+"""A server process with its own directory, and the ways to disturb it."""
 
 import contextlib
 import ctypes
 import os
 import pwd
 import random
-import secrets
 import shutil
 import signal
 import socket
@@ -23,14 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeVar
 
-import psycopg
-import redis
-from psycopg import sql
-
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 # Below the kernel's range for outgoing connections, so that nothing takes a server's port while it is down.
 PORTS = range(18000, 32000)
+_PREFIX = "flexcore-test-"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,7 +43,8 @@ class Login:
 
 def free_port() -> int:
     """Find a loopback port that nobody listens on."""
-    for port in random.sample(PORTS, 200):  # `random` may be seeded alike in every worker, hence the bind
+    # The tests' plain `random` is seeded, and alike in every worker.
+    for port in random.SystemRandom().sample(PORTS, 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
@@ -76,7 +69,8 @@ class Server(ABC):
 
     def __init__(self) -> None:
         self._account = _unprivileged_account()
-        self.directory = Path(tempfile.mkdtemp(prefix=f"flexcore-test-{self.name}-"))
+        _sweep()
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{self.name}-"))
         if self._account is not None:
             os.chown(self.directory, self._account.pw_uid, self._account.pw_gid)
         self.port = free_port()
@@ -187,164 +181,6 @@ class Server(ABC):
             self._process.wait(STOP_SECONDS)
 
 
-class PostgresServer(Server):
-    """PostgreSQL with data checksums and scram-sha-256 only, and FlexCore's two roles."""
-
-    name = "postgresql"
-    owner = "flexcore_owner"
-    runtime = "flexcore"
-
-    def __init__(self) -> None:
-        self._programs = _postgres_programs()
-        super().__init__()
-        self._passwords = {role: secrets.token_urlsafe(12) for role in ("postgres", self.owner, self.runtime)}
-        self._data = self.directory / "data"
-
-    def login(self, role: str, database: str = "postgres") -> Login:
-        """How `role` (postgres, flexcore_owner or flexcore) reaches `database`."""
-        return Login("127.0.0.1", self.port, role, self._passwords[role], database)
-
-    def connect(self, role: str = "postgres", database: str = "postgres") -> psycopg.Connection:
-        """Open a connection in autocommit mode."""
-        login = self.login(role, database)
-        return psycopg.connect(
-            host=login.host,
-            port=login.port,
-            user=login.user,
-            password=login.password,
-            dbname=login.database,
-            connect_timeout=5,
-            autocommit=True,
-        )
-
-    def create_roles(self) -> None:
-        """Create FlexCore's owner role and its runtime role, neither with any special right."""
-        with self.connect() as connection:
-            for role in (self.owner, self.runtime):
-                connection.execute(
-                    sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                        sql.Identifier(role), sql.Literal(self._passwords[role])
-                    )
-                )
-
-    def create_database(self, name: str, template: str = "template0") -> None:
-        """Create an empty database that FlexCore's owner role owns, or a copy of `template`."""
-        with self.connect() as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(self.owner), sql.Identifier(template)
-                )
-            )
-
-    def drop_database(self, name: str) -> None:
-        """Drop a database, ending its sessions."""
-        with self.connect() as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def _prepare(self) -> None:
-        password_file = self.directory / "superuser"
-        password_file.write_text(self._passwords["postgres"])
-        password_file.chmod(0o644)  # in a directory that only its owner enters
-        with self.log.open("ab") as log:
-            initdb = self._spawn(
-                [
-                    str(self._programs / "initdb"),
-                    f"--pgdata={self._data}",
-                    "--username=postgres",
-                    f"--pwfile={password_file}",
-                    "--auth=scram-sha-256",
-                    "--data-checksums",
-                    "--encoding=UTF8",
-                    "--locale=C.UTF-8",
-                    "--no-sync",
-                ],
-                log,
-            )
-        if initdb.wait(START_SECONDS) != 0:
-            raise RuntimeError(f"initdb failed:\n{self.log.read_text()[-4000:]}")
-
-    def _command(self) -> list[str]:
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": str(self.directory),
-            "fsync": "off",
-            "shared_buffers": "32MB",
-            "max_connections": "60",
-            "log_min_messages": "warning",
-        }
-        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
-        return [str(self._programs / "postgres"), "-D", str(self._data), *options]
-
-    def _stop_signal(self) -> signal.Signals:
-        return signal.SIGINT  # "fast": ends the sessions, then writes everything out
-
-    def _answers(self) -> bool:
-        try:
-            with self.connect() as connection:
-                return connection.execute("SELECT 1").fetchone() == (1,)
-        except psycopg.OperationalError:
-            return False
-
-
-class RedisServer(Server):
-    """Redis as FlexCore meets it in production: append-only file, `default` user off, an ACL user of its own."""
-
-    name = "redis"
-    runtime = "flexcore"
-
-    def __init__(self) -> None:
-        self._program = _program("redis-server", "redis-server")
-        super().__init__()
-        self._passwords = {role: secrets.token_urlsafe(12) for role in ("admin", self.runtime)}
-        self._configuration = self.directory / "redis.conf"
-
-    def _prepare(self) -> None:
-        rights = "+@all -@admin -@dangerous +info"
-        self._configuration.write_text(
-            f"""
-            bind 127.0.0.1
-            port {self.port}
-            dir {self.directory}
-            appendonly yes
-            maxmemory-policy noeviction
-            daemonize no
-            user default off
-            user admin on >{self._passwords["admin"]} ~* &* +@all
-            user {self.runtime} on >{self._passwords[self.runtime]} ~flexcore:* &flexcore:* {rights}
-            """
-        )
-
-    def login(self, role: str = runtime) -> Login:
-        """How `role` (flexcore or admin) reaches the server."""
-        return Login("127.0.0.1", self.port, role, self._passwords[role])
-
-    def connect(self, role: str = "admin") -> redis.Redis:
-        """Open a client whose every step is bounded in time."""
-        login = self.login(role)
-        return redis.Redis(
-            host=login.host,
-            port=login.port,
-            username=login.user,
-            password=login.password,
-            socket_timeout=5,
-            socket_connect_timeout=5,
-        )
-
-    def _command(self) -> list[str]:
-        return [self._program, str(self._configuration)]
-
-    def _stop_signal(self) -> signal.Signals:
-        return signal.SIGTERM
-
-    def _answers(self) -> bool:
-        with self.connect() as client:
-            try:
-                return bool(client.ping())
-            except redis.exceptions.ConnectionError:  # also while it loads its data
-                return False
-
-
 AnyServer = TypeVar("AnyServer", bound=Server)
 
 
@@ -358,13 +194,7 @@ def serving(server: AnyServer) -> Iterator[AnyServer]:
         server.remove()
 
 
-def _postgres_programs() -> Path:
-    """Find the directory of the newest PostgreSQL's programs, Debian's place first."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return (found[-1] if found else Path(_program("initdb", "postgresql"))).parent
-
-
-def _program(name: str, package: str) -> str:
+def find_program(name: str, package: str) -> str:
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if path is None:
         raise MissingServer(f"the tests need the program '{name}'; install the package '{package}'")
@@ -379,6 +209,15 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
         with contextlib.suppress(KeyError):
             return pwd.getpwnam(name)
     raise MissingServer("the tests run as root and need a user 'postgres' or 'nobody' to run PostgreSQL as")
+
+
+def _sweep() -> None:
+    """Delete the directories of test processes that were killed; their servers died with them."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            # Another worker may sweep at the same time.
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
