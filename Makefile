@@ -53,7 +53,7 @@ test: test-packages venv lint ## Run everything: lint, unit, integration (own Po
 lint: venv ## Check style, types, imports and Ansible content; the quick ones first
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
-	@$(BIN)/lint-imports --no-timing --verbose
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/yamllint .
 	@$(BIN)/mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --quiet --offline
