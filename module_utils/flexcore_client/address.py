@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
+from typing import Union
 from urllib.parse import urlsplit
 
 from .errors import InputError
 
+IpAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "redis": 6379}
 SERVICE_OF_SCHEME = {"http": "flexcore", "https": "flexcore", "postgresql": "postgresql", "redis": "redis"}
 
@@ -33,15 +36,35 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}{self.prefix}"
 
     @property
-    def is_this_machine(self) -> bool:
-        """Whether traffic to it stays on the loopback interface, as it does for the unspecified address too."""
+    def is_loopback(self) -> bool:
+        """Whether it means another service on each machine, as the unspecified address does too."""
         if self.host == "localhost":
             return True
+        number = self._number
+        return number is not None and (number.is_loopback or number.is_unspecified)
+
+    @property
+    def is_this_machine(self) -> bool:
+        """Whether traffic to it stays on this machine. Names are not looked up, so only localhost is one of those."""
+        return self.is_loopback or (self._number is not None and _is_own(self._number))
+
+    @property
+    def _number(self) -> IpAddress | None:
         try:
-            host = ipaddress.ip_address(self.host)
+            return ipaddress.ip_address(self.host)
         except ValueError:
-            return False
-        return host.is_loopback or host.is_unspecified
+            return None
+
+
+def _is_own(number: IpAddress) -> bool:
+    """Whether an interface of this machine has the address: the kernel lets a socket be bound to no other."""
+    family = socket.AF_INET if number.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((str(number), 0))
+    except OSError:
+        return False
+    return True
 
 
 def parse_address(url: str) -> Address:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from .clock import Clock, Deadline, SystemClock
 from .evidence import reconcile
 from .health import check_service, unchecked
+from .http_library import warm_up
 from .models import HealthStatus, ServiceHealth
 from .retry import NO_RETRIES, RetryPolicy
 from .targets import Target
@@ -47,6 +48,8 @@ async def check_all(
     """Check all targets and return their verdicts in the same order; never raises for what a server does."""
     chosen, time = options or CheckOptions(), clock or SystemClock()
     whole = Deadline(time, math.inf if chosen.deadline is None else chosen.deadline)
+    if any(target.address.service == "flexcore" for target in targets):
+        await warm_up()
     gate = asyncio.Semaphore(chosen.concurrency)
 
     async def one(target: Target) -> ServiceHealth:

@@ -50,7 +50,7 @@ def _rows_of(check: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Two rows with the same identity are one service; a loopback address is another service on each host."""
-    if parse_address(row["address"]).is_this_machine:
+    if parse_address(row["address"]).is_loopback:
         return (row["address"], row["host"])
     return (row["address"],)
 

@@ -24,3 +24,13 @@ except ImportError:
 finally:
     if _unused_command_line:
         del sys.modules["httpx._main"]
+
+
+async def warm_up() -> None:
+    """Load what httpx loads at its first connection, whose time would otherwise be taken for the server's."""
+    try:
+        import anyio.lowlevel
+        import httpcore  # noqa: F401, the import is the purpose
+    except ImportError:
+        return
+    await anyio.lowlevel.checkpoint()

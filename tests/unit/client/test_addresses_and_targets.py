@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
-from flexcore_client.address import parse_address, password_in
+from flexcore_client.address import _is_own, parse_address, password_in
 from flexcore_client.errors import InputError
 from flexcore_client.targets import parse_targets
 
@@ -22,7 +24,20 @@ from flexcore_client.targets import parse_targets
 )
 def test_accepted_addresses(text: str, url: str, service: str, local: bool) -> None:
     address = parse_address(text)
-    assert (address.url, address.service, address.is_this_machine) == (url, service, local)
+    assert (address.url, address.service, address.is_loopback) == (url, service, local)
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("localhost", True), ("[::]", True), ("[::1]", True), ("192.0.2.1", False), ("core1", False)],
+)
+def test_own_addresses(host: str, own: bool) -> None:
+    assert parse_address(f"http://{host}:8080").is_this_machine is own
+
+
+@pytest.mark.parametrize(("number", "own"), [("127.0.0.1", True), ("192.0.2.1", False), ("2001:db8::1", False)])
+def test_the_kernel_knows_its_own_addresses(number: str, own: bool) -> None:
+    assert _is_own(ipaddress.ip_address(number)) is own
 
 
 @pytest.mark.parametrize(
