@@ -17,7 +17,7 @@ from tests.lab.playbooks import run_playbook
 
 
 @pytest.fixture(scope="module")
-def bare_lab(can_boot_hosts: None) -> Iterator[Lab]:
+def bare_lab() -> Iterator[Lab]:
     """A lab to which nothing is deployed, for the tests here to break."""
     with standing(lab_number(3, "inventories/lab")) as lab:
         yield lab
@@ -30,7 +30,7 @@ def host(bare_lab: Lab) -> LabHost:
 
 
 @pytest.fixture
-def absent_lab(can_boot_hosts: None) -> Iterator[Lab]:
+def absent_lab() -> Iterator[Lab]:
     """A lab that does not stand, for a test that boots and removes it by itself."""
     lab = lab_number(4, "inventories/lab")
     lab.control("down")
@@ -282,7 +282,7 @@ def test_name_of_another_lab_is_refused(bare_lab: Lab) -> None:
     assert bare_lab.hosts["lab1"].answers()
 
 
-def test_inventory_without_lab_hosts_is_refused(can_boot_hosts: None) -> None:
+def test_inventory_without_lab_hosts_is_refused() -> None:
     run = run_playbook("lab.yml", inventory="inventories/production", check=False)
 
     assert run.exit_code != 0

@@ -39,9 +39,10 @@ def arguments() -> argparse.Namespace:
         "join": "plug hosts in again",
         "hang": "freeze every process of hosts",
         "thaw": "let frozen hosts go on",
-        "keep": "run one host in this process, over reboots, until it is powered off",
     }.items():
         verbs.add_parser(verb, help=help_text).add_argument("hosts", nargs="+", metavar="HOST")
+    keep = verbs.add_parser("keep", help="run a host in this process, over reboots, until it is powered off")
+    keep.add_argument("host", metavar="HOST")
     verbs.add_parser("down", help="remove the lab and every trace of it")
     verbs.add_parser("down-all", help="remove every lab of this machine")
     return parser.parse_args()
@@ -78,29 +79,43 @@ def change(lab: Lab, verb: str, names: list[str]) -> None:
                     host.group.freeze(verb == "hang")
 
 
+def require_root(verb: str) -> None:
+    """Raise LabError unless this is root."""
+    if os.geteuid() != 0:
+        raise LabError(f"`{verb}` needs root: run it with sudo")
+
+
+def take_down(labs: list[Lab]) -> None:
+    """Remove labs and print their names; without a lab there is nothing to do, and no root is needed for that."""
+    if labs:
+        require_root("down")
+        with alone():
+            for lab in labs:
+                lab.down()
+                sys.stdout.write(f"{lab.name}\n")
+
+
 def main() -> None:
     """Run one verb. Raises LabError when it cannot be done."""
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # where ip and iptables are, also for those who have no sbin in their path
     args = arguments()
-    lab = Lab(args.directory.resolve())
-    if args.verb == "inspect":
-        sys.stdout.write(json.dumps(lab.inspect(args.subnet)))
-        return
-    if args.verb == "archives":
-        sys.stdout.write(json.dumps(archives()))
-        return
-    if os.geteuid() != 0:
-        raise LabError(f"`{args.verb}` needs root: run it with sudo")
-    if args.verb == "keep":
-        lab.keep(args.hosts[0])
-        return
-    with alone():
-        if args.verb in ("down", "down-all"):
-            for each in Lab.all_below(lab.directory) if args.verb == "down-all" else [lab]:
-                if each.down():
-                    sys.stdout.write(f"{each.name}\n")
-        else:
-            change(lab, args.verb, args.hosts)
+    directory = args.directory.resolve()
+    lab = Lab(directory)
+    match args.verb:
+        case "inspect":
+            sys.stdout.write(json.dumps(lab.inspect(args.subnet)))
+        case "archives":
+            sys.stdout.write(json.dumps(archives()))
+        case "down-all":
+            take_down(Lab.all_below(directory))
+        case "down":
+            take_down([each for each in Lab.all_below(directory.parent) if each.name == lab.name])
+        case "keep":
+            lab.keep(args.host)
+        case verb:
+            require_root(verb)
+            with alone():
+                change(lab, verb, args.hosts)
 
 
 try:

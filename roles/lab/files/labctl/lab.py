@@ -15,10 +15,15 @@ from cgroups import now, v2_root
 from commands import LabError, run, wait_until
 from hosts import Host
 from kernel import KernelSettings
-from network import Network, routes_into
+from network import Network, labs_with_a_bridge, routes_into
 
 STOP_SECONDS = 30
 COMMANDS = ("systemd-nspawn", "mmdebstrap", "ip", "iptables", "ssh-keygen", "apt-get")
+
+
+def subdirectories(directory: Path) -> set[str]:
+    """Name the directories in a directory, which need not exist."""
+    return {entry.name for entry in directory.iterdir() if entry.is_dir()} if directory.is_dir() else set()
 
 
 def end_connection(socket: Path) -> None:
@@ -45,9 +50,8 @@ class Lab:
 
     @staticmethod
     def all_below(labs: Path) -> list["Lab"]:
-        """List every lab that left a trace: a directory, or cgroups."""
-        places = (labs, v2_root() / "flexcore-ops")
-        names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
+        """List every lab that left a trace: a directory, cgroups or a bridge."""
+        names = subdirectories(labs) | subdirectories(v2_root() / "flexcore-ops") | labs_with_a_bridge()
         return [Lab(labs / name) for name in sorted(names)]
 
     def plan(self) -> dict[str, Any]:
@@ -61,8 +65,7 @@ class Lab:
 
     def hosts(self) -> list[Host]:
         """List every host that left a trace: files, or cgroups."""
-        places = (self.directory / "hosts", v2_root() / "flexcore-ops" / self.name)
-        names = {entry.name for place in places if place.is_dir() for entry in place.iterdir() if entry.is_dir()}
+        names = subdirectories(self.directory / "hosts") | subdirectories(v2_root() / "flexcore-ops" / self.name)
         return [self.host(name) for name in sorted(names)]
 
     def known(self) -> str:
@@ -78,6 +81,7 @@ class Lab:
             "root": root,
             "missing": [command for command in COMMANDS if shutil.which(command) is None],
             "routes": routes_into(subnet, except_by=self.network.bridge) if shutil.which("ip") else [],
+            "filesystem": run("findmnt", "--noheadings", "--output", "FSTYPE", "--target", str(existing)).strip(),
             "free_mb": shutil.disk_usage(existing).free // 2**20,
             "base_recipe": recipe(),
             "plan": self.plan(),
@@ -115,18 +119,15 @@ class Lab:
         for host in hosts:
             host.kill()
 
-    def down(self) -> bool:
-        """Remove the lab and every trace of it. False if there was none."""
-        hosts = self.hosts()
-        there = bool(hosts) or self.directory.exists() or not self.network.is_down()
+    def down(self) -> None:
+        """Remove the lab and every trace of it, as far as it is there."""
         for entry in self.directory.glob("ssh/*@*"):
             if stat.S_ISSOCK(entry.stat().st_mode):
                 end_connection(entry)
-        self.stop(hosts)
-        for host in hosts:
+        self.stop(self.hosts())
+        for host in self.hosts():
             host.remove()
         self.network.down()
         if self.directory.exists():
             shutil.rmtree(self.directory)
         self.kernel.restore()
-        return there

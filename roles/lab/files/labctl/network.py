@@ -8,6 +8,9 @@ from pathlib import Path
 
 from commands import run
 
+# With the lab's name, at most 11 characters, it makes a name that the kernel takes for an interface: 15 at most.
+BRIDGE_PREFIX = "fcl-"
+
 
 def routes_into(subnet: str, except_by: str) -> list[str]:
     """List the machine's routes, other than by one interface, that lead into a part of the subnet."""
@@ -22,11 +25,16 @@ def routes_into(subnet: str, except_by: str) -> list[str]:
     ]
 
 
+def labs_with_a_bridge() -> set[str]:
+    """Name the labs that have a bridge."""
+    return {bridge.name.removeprefix(BRIDGE_PREFIX) for bridge in Path("/sys/class/net").glob(f"{BRIDGE_PREFIX}*")}
+
+
 class Network:
     """One bridge; every rule carries the lab's name as its comment, so that only the lab's own are ever touched."""
 
     def __init__(self, lab: str) -> None:
-        self.bridge = f"fcl-{lab}"
+        self.bridge = f"{BRIDGE_PREFIX}{lab}"
         self.tag = f"flexcore-ops-lab-{lab}"
 
     def rules(self, subnet: str) -> list[tuple[str, str, str]]:
@@ -50,10 +58,6 @@ class Network:
     def is_up(self, subnet: str) -> bool:
         """Whether the bridge and all rules are there."""
         return self.bridge_exists() and len(self.present_rules()) == len(self.rules(subnet))
-
-    def is_down(self) -> bool:
-        """Whether nothing of it is there."""
-        return not self.bridge_exists() and not self.present_rules()
 
     def bridge_exists(self) -> bool:
         """Whether the kernel has the bridge."""
