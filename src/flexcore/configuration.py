@@ -4,10 +4,11 @@ Whatever is wrong ends in one `SettingsError` whose single line names the settin
 """
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
@@ -15,6 +16,11 @@ import yaml
 
 from flexcore.declarations import Declaration, declarations
 from flexcore.settings import DEVELOPMENT_PASSWORD, Secret, Settings
+
+DEFAULT: Final = "default"
+"""Source of a value that nobody gave."""
+
+_CREDENTIALS: Final = re.compile(r"//[^\s'\"]*@")
 
 
 class SettingsError(Exception):
@@ -49,6 +55,13 @@ class Configuration:
                 shown = "not set"
             yield f"{declaration.key} = {shown}  ({self.sources[declaration.key]})"
 
+    def unused(self) -> Iterator[str]:
+        """One line for every setting that somebody gave although this version does nothing with it."""
+        for declaration in declarations():
+            reason, source = declaration.extra["unused"], self.sources[declaration.key]
+            if reason and source != DEFAULT:
+                yield f"{declaration.key} from {source} is not used: {reason}"
+
 
 def load(path: Path | None, environ: Mapping[str, str], *, required: Collection[str]) -> Configuration:
     """Read the settings from `path` (None: no file) and `environ`.
@@ -60,7 +73,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, required: Collection[
     environ = {name: value for name, value in environ.items() if value}
     _refuse_unknown_variables(environ, declared)
     values = {key: declaration.default for key, declaration in declared.items()}
-    sources = dict.fromkeys(declared, "default")
+    sources = dict.fromkeys(declared, DEFAULT)
     for key, value, source in (*_from_file(path, declared), *_from_environment(declared, environ)):
         values[key], sources[key] = value, source
     _apply_connection(values, sources)
@@ -279,5 +292,6 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # Settings that are URLs take none with credentials, and so are refused with them.
+    text = _CREDENTIALS.sub("//***@", repr(value))
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -86,6 +86,8 @@ def serve(configuration: Configuration) -> int:
         node_id=settings.node_id,
         hidden=(secret.reveal() for secret in _secrets(settings)),
     )
+    for line in configuration.unused():
+        _logger.warning(line)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, buffer, listener, tls))
 

@@ -30,9 +30,16 @@ class Secret:
         return "***"
 
 
-def option(description: str, *, env: str | None = None, allowed: str | None = None, **limits: Any) -> Meta:
-    """Declare a setting: `env` overrides the file; `allowed` words a limit that a pattern alone would obscure."""
-    return Meta(description=description, extra={"env": env, "allowed": allowed}, **limits)
+def option(
+    description: str, *, env: str | None = None, allowed: str | None = None, unused: str | None = None, **limits: Any
+) -> Meta:
+    """Declare a setting: `env` overrides the file; `allowed` words a limit that a pattern alone would obscure.
+
+    `unused` says why this version takes the setting, as deployments give it, and yet does nothing with it.
+    """
+    if unused:
+        description = f"{description}; not used, {unused}"
+    return Meta(description=description, extra={"env": env, "allowed": allowed, "unused": unused}, **limits)
 
 
 def secret(description: str, *, env: str, credential: str, minimum: int = 1, development: str | None = None) -> Meta:
@@ -41,14 +48,18 @@ def secret(description: str, *, env: str, credential: str, minimum: int = 1, dev
     Secrets are never read from config.yaml. `minimum` is a length in characters; `development` is a default that
     exists only with `environment: development`.
     """
-    extra = {"env": env, "credential": credential, "minimum": minimum, "development": development, "allowed": None}
-    return Meta(description=description, extra=extra)
+    extra = {"env": env, "credential": credential, "minimum": minimum, "development": development}
+    return Meta(description=description, extra={**extra, "allowed": None, "unused": None})
 
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 HostName = Annotated[str, Meta(pattern=r"^[^\s/@]{1,253}$")]
 Text = Annotated[str, Meta(min_length=1)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
 HOST = "a host name or an address"
+URL = "an http:// or https:// URL without credentials"
+NO_GRPC = "this version serves no gRPC"
+NO_TRACES = "this version exports no traces"
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True):
@@ -67,6 +78,12 @@ class HttpSettings(Struct, frozen=True, kw_only=True):
     tls_key_file: Annotated[Text | None, option("PEM private key of the certificate", env="FLEXCORE_TLS_KEY_FILE")] = (
         None
     )
+
+
+class GrpcSettings(Struct, frozen=True, kw_only=True):
+    """The gRPC side of the API."""
+
+    port: Annotated[Port, option("TCP port for gRPC", env="FLEXCORE_GRPC_PORT", unused=NO_GRPC)] = 50051
 
 
 class AuthSettings(Struct, frozen=True, kw_only=True):
@@ -173,6 +190,30 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = 10_000
 
 
+class TelemetrySettings(Struct, frozen=True, kw_only=True):
+    """Where traces go and metrics are collected."""
+
+    service_name: Annotated[
+        str,
+        option(
+            "Name of this service in traces", env="OTEL_SERVICE_NAME", unused=NO_TRACES, min_length=1, max_length=255
+        ),
+    ] = "flexcore"
+    otlp_endpoint: Annotated[
+        Url | None,
+        option("OpenTelemetry collector", env="OTEL_EXPORTER_OTLP_ENDPOINT", allowed=URL, unused=NO_TRACES),
+    ] = None
+    prometheus_endpoint: Annotated[
+        Url | None,
+        option(
+            "Prometheus server",
+            env="PROMETHEUS_ENDPOINT",
+            allowed=URL,
+            unused="this version sends Prometheus nothing; let it scrape /metrics",
+        ),
+    ] = None
+
+
 ServiceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 ServiceUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+/?$")]
 
@@ -202,12 +243,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 20
     http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
     auth: AuthSettings = AuthSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
     event_store: EventStoreSettings = EventStoreSettings()
     executions: ExecutionSettings = ExecutionSettings()
     logs: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     services: Annotated[
         dict[ServiceName, ServiceUrl],
         option(

@@ -54,8 +54,8 @@ def test_every_declaration_can_be_set_and_explained(declaration: object, tmp_pat
     if declaration.is_secret:
         value = "postgres://u:p@h/d" if declaration.key == "event_store.connection" else TOKEN
     else:
-        default = {"http.tls_cert_file": "/c", "http.tls_key_file": "/k", "redis.username": "u"}.get(declaration.key)
-        value = str(declaration.default if default is None else default).lower()
+        example = "http://collector:4317" if declaration.key.endswith("_endpoint") else "u"
+        value = str(example if declaration.default is None else declaration.default).lower()
     environ = {declaration.env: value}
     if declaration.key.startswith("http.tls_"):
         environ = {"FLEXCORE_TLS_CERT_FILE": "/c", "FLEXCORE_TLS_KEY_FILE": "/k"}
@@ -75,6 +75,10 @@ def test_every_declaration_can_be_set_and_explained(declaration: object, tmp_pat
         ("node_id: 'a b'", "expected up to 54 letters, digits, dots, dashes and underscores"),
         ("services: {UP: 'http://x'}", "services from {file}: "),
         ("services: {web: 'ftp://x'}", "each with an http:// or https:// base URL"),
+        ("grpc: {port: 0}", "grpc.port from {file}: 0 is not allowed; expected a whole number from 1 to 65535"),
+        ("telemetry: {otlp_endpoint: collector}", "expected an http:// or https:// URL without credentials"),
+        ("telemetry: {otlp_endpoint: 'http://u:hunter2@c'}", "'http://***@c' is not allowed"),
+        ("services: {web: 'http://u:hunter2@x'}", "'http://***@x'"),
         ("- a", "expected settings by name, not a list"),
         ("debug: false\ndebug: true", "not valid YAML at line 2, column 1: debug is given twice"),
         ("a: b: c", "not valid YAML at line 1, column 5"),
@@ -209,6 +213,25 @@ def test_the_listing_shows_sources_and_no_secret() -> None:
     assert "redis.password = not set  (default)" in lines
     assert TOKEN not in "\n".join(lines)
     assert DEVELOPMENT_PASSWORD not in "\n".join(lines)
+
+
+def test_every_variable_of_the_contract_is_taken() -> None:
+    plain = (
+        "FLEXCORE_PORT FLEXCORE_GRPC_PORT FLEXCORE_HOST FLEXCORE_ENV FLEXCORE_DEBUG POSTGRES_HOST POSTGRES_PORT "
+        "POSTGRES_DB POSTGRES_USER POSTGRES_PASSWORD REDIS_HOST REDIS_PORT REDIS_PASSWORD EVENT_STORE_TYPE "
+        "EVENT_STORE_CONNECTION OTEL_SERVICE_NAME OTEL_EXPORTER_OTLP_ENDPOINT PROMETHEUS_ENDPOINT"
+    )
+    assert set(plain.split()) <= {declaration.env for declaration in declarations()}
+
+
+def test_what_this_version_does_not_use_is_said_to_whoever_set_it() -> None:
+    assert list(load(None, {}, required=()).unused()) == []
+    environ = {"FLEXCORE_GRPC_PORT": "50051", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}
+    assert list(load(None, environ, required=()).unused()) == [
+        "grpc.port from environment FLEXCORE_GRPC_PORT is not used: this version serves no gRPC",
+        "telemetry.otlp_endpoint from environment OTEL_EXPORTER_OTLP_ENDPOINT is not used: "
+        "this version exports no traces",
+    ]
 
 
 def test_a_secret_never_shows_itself() -> None:
