@@ -3,7 +3,10 @@
 import pathlib
 import re
 import subprocess
+import time
 
+# A oneshot unit that runs right now says nothing about its last run; it gets this long to end.
+RUN_SECONDS = 30
 KERNEL = ("Uid", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
 
 
@@ -23,8 +26,13 @@ def process(pid):
 
 def collect(unit):
     """Properties of `unit`, its main process, its exposure level (0 to 10, None if unknown) and its status page."""
-    shown = say("systemctl", "show", "--no-pager", unit)
-    properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    deadline = time.monotonic() + RUN_SECONDS
+    while True:
+        shown = say("systemctl", "show", "--no-pager", unit)
+        properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        if properties.get("ActiveState") != "activating" or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
     exposure = re.search(r"exposure level for \S+: ([0-9.]+)", say("systemd-analyze", "security", "--no-pager", unit))
     return {
         "properties": properties,
