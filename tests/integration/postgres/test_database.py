@@ -12,6 +12,7 @@ import pytest
 from flexcore.application.ports import ProbeResult
 from flexcore.domain.errors import Unavailable
 from flexcore.domain.events import NewEvent
+from flexcore.infrastructure.postgres import database as database_module
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import SESSION_SECONDS, Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
@@ -55,6 +56,12 @@ def sessions(server: PostgresServer, database: str) -> int:
     with server.connect() as connection:
         (number,) = connection.execute(query, (database,)).fetchone() or (0,)
     return int(number)
+
+
+@pytest.fixture
+def patient_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let closing a connection in good order take for ever, so that a test shows that nobody waits for it."""
+    monkeypatch.setattr(database_module, "CLOSE_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -105,10 +112,16 @@ async def test_a_server_that_dies_and_returns(database: Database, faulty_postgre
     await works_again(database)
 
 
+@pytest.mark.usefixtures("patient_close")
 async def test_a_server_that_hangs_costs_no_caller_more_than_its_time(
     database: Database, faulty_postgres: PostgresServer, runtime_access: PostgresAccess
 ) -> None:
     await works(database)
+    faulty_postgres.hang()
+    # Alone, on a connection that is open: nobody else finds out first.
+    await refused(database)
+    faulty_postgres.resume()
+    await works_again(database)
     faulty_postgres.hang()
     errors = await asyncio.gather(*(refused(database) for _ in range(20)))
     assert "PostgreSQL does not answer" in {str(error) for error in errors}
@@ -120,6 +133,7 @@ async def test_a_server_that_hangs_costs_no_caller_more_than_its_time(
     await asyncio.gather(*(works(database) for _ in range(20)))
 
 
+@pytest.mark.usefixtures("patient_close")
 async def test_connections_of_a_hung_server_do_not_stay_behind(
     database: Database, faulty_postgres: PostgresServer, runtime_access: PostgresAccess
 ) -> None:

@@ -159,6 +159,18 @@ async def test_cancelling_kills_the_plugin(runner: SubprocessRunner) -> None:
     assert not alive(child)
 
 
+async def test_cancelling_in_mid_start_leaves_no_process(runner: SubprocessRunner) -> None:
+    before = children()
+    for ticks in range(10):
+        task = asyncio.create_task(runner.run(request("hangs")))
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert children() == before
+
+
 async def test_an_answer_that_is_too_long_is_refused(runner: SubprocessRunner) -> None:
     assert (await runner.run(request("answers_at_length", megabytes=1))).success
     with pytest.raises(PluginFailed, match="its answer is longer than 2097152 bytes"):
