@@ -150,6 +150,11 @@ def test_logs_of_the_client_guide_are_lines() -> None:
     assert [(record.message, record.level) for record in records] == [("line 0", None), ("line 1", None)]
 
 
+def test_a_server_that_gives_more_than_asked_is_cut_to_the_newest() -> None:
+    routes = {**dialects.s0_client(), "/api/v1/logs": Reply({"logs": ["old", "newer", "newest"]})}
+    assert [record.message for record in ask(routes, "logs", LogQuery(lines=2))] == ["newer", "newest"]
+
+
 def test_a_server_without_logs_is_unsupported() -> None:
     with pytest.raises(ClientError, match="does not offer its logs") as caught:
         ask(dialects.seed_2025(), "logs", LogQuery())
