@@ -18,6 +18,7 @@ from tests.infra.inventory import ROOT, Inventory, InventoryError
 from tests.infra.node import Node, ProbeError
 
 HERE = Path(__file__).parent
+REACHABILITY = HERE / "test_reachability.py"
 GROUPS = ("postgresql", "redis", "flexcore", "monitoring")
 RUN = pytest.StashKey["Run"]()
 
@@ -91,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(run.unreachable) == len(run.names):
         reasons = "\n".join(f"  {host}: {reason}" for host, reason in run.unreachable.items())
         raise pytest.UsageError(f"no host of {run.inventory.source} answers\n{reasons}")
-    dropped = [item for item in items if _node(item).name in run.unreachable and item.path.parent != HERE]
+    dropped = [item for item in items if _node(item).name in run.unreachable and item.path != REACHABILITY]
     config.hook.pytest_deselected(items=dropped)
     items[:] = [item for item in items if item not in dropped]
 

@@ -15,7 +15,6 @@ def test_postgresql_answers_the_runtime_role(postgresql: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("login", REFUSALS)
 def test_postgresql_refuses(postgresql: dict[str, Any], login: str) -> None:
-    # The server's own words: a login that fails because nobody answers proves nothing.
     refusal = postgresql[login].get("refused", "it was let in")
     assert "no pg_hba.conf entry for host" in refusal or "password authentication failed" in refusal, refusal
 

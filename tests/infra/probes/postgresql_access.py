@@ -19,11 +19,15 @@ def attempt(host, port, login):
             row = connection.execute("SELECT current_user, count(*) FROM pg_catalog.pg_tables").fetchone()
             return {"user": row[0], "answered": row[1] > 0}
     except psycopg.OperationalError as error:
-        return {"refused": str(error).strip()}
+        message = str(error).strip()
+        if "FATAL:" not in message:
+            # No word of the server's: nobody answers, and the other logins would find out no more.
+            raise SystemExit(message) from None
+        return {"refused": message}
 
 
 def collect(host, port, password, logins):
-    """The outcome of each login by its name. The login named `runtime` uses the real password, others a wrong one."""
+    """The outcome of each login by its name. Those marked `real` use the real password, others a wrong one."""
     return {
         name: attempt(host, port, {**login, "password": password if login.get("real") else "not-the-password"})
         for name, login in logins.items()
