@@ -34,6 +34,7 @@ from flexcore.infrastructure.redis.probe import RedisProbe
 from flexcore.infrastructure.sandbox.runner import SubprocessRunner
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
+from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
 from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, JobQueueProbe, PluginRuntimeProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
@@ -79,7 +80,7 @@ def serve(configuration: Configuration) -> int:
     settings = configuration.settings
     tls = _tls(settings)
     listener = bind(settings.http.host, settings.http.port)
-    buffer = logs.LogBuffer(settings.logs.buffer_records)
+    buffer = LogBuffer(settings.logs.buffer_records)
     logs.install(
         level="debug" if settings.debug else settings.logs.level,
         buffer=buffer,
@@ -104,7 +105,7 @@ def migrate(settings: Settings) -> "MigrationReport":
     return migrations.migrate(owner, runtime_role=postgres.user)
 
 
-async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
+async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
     url = _url(listener, tls, settings.node_id)
     async with _runtime(settings, buffer, url) as runtime:
         lifecycle = Lifecycle(
@@ -124,7 +125,7 @@ async def _serve(settings: Settings, buffer: logs.LogBuffer, listener: socket.so
 
 
 @asynccontextmanager
-async def _runtime(settings: Settings, buffer: logs.LogBuffer, url: str) -> AsyncIterator[_Runtime]:
+async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIterator[_Runtime]:
     """Build the parts and start them in the order in which they need each other."""
     node = Node(settings.node_id, version("flexcore"), settings.environment)
     metrics = Metrics(version=node.version, node_id=node.node_id)

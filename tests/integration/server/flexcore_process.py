@@ -47,6 +47,8 @@ class FlexCoreProcess:
         )
         self.log: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._may_read = threading.Event()
+        self._may_read.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -71,6 +73,15 @@ class FlexCoreProcess:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=10.0, trust_env=False)
 
+    @contextlib.contextmanager
+    def unread(self) -> Iterator[None]:
+        """Leave what the server logs unread for the length of a block."""
+        self._may_read.clear()
+        try:
+            yield
+        finally:
+            self._may_read.set()
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._process.send_signal(number)
@@ -78,7 +89,8 @@ class FlexCoreProcess:
     def wait(self) -> int:
         """Wait for the end and return the exit code."""
         code = self._process.wait(STOP_SECONDS)
-        self._reader.join(STOP_SECONDS)
+        if self._may_read.is_set():
+            self._reader.join(STOP_SECONDS)
         return code
 
     def stderr(self) -> str:
@@ -98,6 +110,7 @@ class FlexCoreProcess:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
+            self._may_read.wait()
             line = json.loads(text)
             self.log.append(line)
             self._lines.put(line)

@@ -1,8 +1,9 @@
 """Structured logs: what a line holds, what it hides, and what the buffer gives back."""
 
-import io
 import json
 import logging
+import os
+import queue
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,23 +13,29 @@ import pytest
 from flexcore.application.correlation import CORRELATION_ID
 from flexcore.application.logs import LogQuery
 from flexcore.domain.errors import InvalidInput
-from flexcore.infrastructure.telemetry.logs import JsonLogHandler, LogBuffer
+from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
+from flexcore.infrastructure.telemetry.logs import JsonLogHandler, LineWriter
 
 SECRET = "hunter2hunter2"
 
 
 class Log:
-    """A logger with its output."""
+    """A logger whose lines wait to be written."""
 
-    def __init__(self, capacity: int = 100) -> None:
+    def __init__(self, capacity: int = 100, queued: int = 100) -> None:
         self.buffer = LogBuffer(capacity)
-        self.stream = io.StringIO()
-        self.handler = JsonLogHandler(self.stream, self.buffer, "core1", [SECRET, ""])
+        self.queue: queue.Queue[bytes] = queue.Queue(queued)
+        self.handler = JsonLogHandler(self.queue, self.buffer, "core1", [SECRET, ""])
         self.logger = logging.Logger("flexcore.http")
         self.logger.addHandler(self.handler)
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [json.loads(line) for line in self.queue.queue]
+
+    def write_one(self) -> str:
+        message: str = json.loads(self.queue.get())["message"]
+        self.queue.task_done()
+        return message
 
     def messages(self, **query: Any) -> list[str]:
         return [record.message for record in self.buffer.page(LogQuery(**{"lines": 100, **query})).logs]
@@ -61,7 +68,7 @@ def test_a_record_is_one_json_line_and_one_record_in_memory(log: Log) -> None:
 def test_secrets_are_blotted_out_everywhere(log: Log) -> None:
     extra = {"text": SECRET, "deep": {"list": [SECRET]}}
     log.logger.error("said %s", SECRET, exc_info=ValueError(f"with {SECRET}"), extra=extra)
-    assert SECRET not in log.stream.getvalue()
+    assert SECRET not in str(log.lines())
     assert SECRET not in str(log.buffer.page(LogQuery(lines=1)))
     assert log.lines()[0]["fields"] == {"text": "***", "deep": {"list": ["***"]}}
 
@@ -137,6 +144,52 @@ def test_a_cursor_of_another_process_starts_over(log: Log) -> None:
     for _ in range(5):
         foreign.logger.info("x")
     assert log.messages(cursor=foreign.buffer.page(LogQuery(lines=1)).next_cursor) == ["0"]
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted() -> None:
+    log = Log(queued=4)
+    for number in range(7):
+        log.logger.info("%d", number)
+    assert [line["message"] for line in log.lines()] == ["0", "1", "2", "3"]
+    assert log.messages() == ["0", "1", "2", "3", "4", "5", "6"]
+    assert log.write_one() == "0"
+    # One free place is no sign that the reader keeps up.
+    log.logger.info("7")
+    assert [log.write_one(), log.write_one()] == ["1", "2"]
+    log.logger.info("8")
+    assert [log.write_one() for _ in range(3)] == [
+        "3",
+        "4 log lines are missing here: they came faster than they were read",
+        "8",
+    ]
+
+
+def test_the_end_of_the_process_waits_until_all_lines_are_written() -> None:
+    log = Log(queued=2)
+    for number in range(5):
+        log.logger.info("%d", number)
+    reading, writing = os.pipe()
+    writer = LineWriter(log.queue, writing)
+    writer.start()
+    log.handler.flush()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as written:
+        messages = [json.loads(line)["message"] for line in written]
+    writer.stop()
+    assert messages == ["0", "1", "3 log lines are missing here: they came faster than they were read"]
+
+
+def test_a_reader_that_is_gone_stops_nothing() -> None:
+    log = Log()
+    reading, writing = os.pipe()
+    os.close(reading)
+    log.logger.info("lost")
+    writer = LineWriter(log.queue, writing)
+    writer.start()
+    log.handler.flush()
+    writer.stop()
+    os.close(writing)
+    assert log.messages() == ["lost"]
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "éé", "MzRh", "!!!!"])

@@ -3,29 +3,32 @@
 Loggers are named `flexcore.<component>`. Whatever a caller passes in `extra` becomes `fields`.
 """
 
-import base64
-import binascii
-import itertools
 import logging
-import secrets
+import os
+import queue
 import sys
-from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from logging.handlers import QueueHandler, QueueListener
+from typing import Any, Final
 
 import msgspec
 
 from flexcore.application.correlation import CORRELATION_ID
-from flexcore.application.logs import LEVELS, Level, LogPage, LogQuery, LogRecord
-from flexcore.domain.errors import InvalidInput
+from flexcore.application.logs import LEVELS, Level, LogRecord
+from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
+
+QUEUED_LINES: Final = 10_000
+"""Lines that wait for their reader; more are dropped."""
+FLUSH_SECONDS: Final = 2.0
+"""How long the end of the process waits for that reader."""
 
 # Every attribute that logging itself gives a record, and uvicorn's second, coloured message.
 _OWN_ATTRIBUTES: Final = frozenset(
     {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName", "color_message"}
 )
-_RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,76 +45,60 @@ class _Line:
     exception: str
 
 
-class LogBuffer:
-    """The latest `capacity` records, for the logs routes."""
+class JsonLogHandler(QueueHandler):
+    """Keeps each record in `buffer` and puts its line into `lines`; the values of `hidden` are blotted out in both.
 
-    def __init__(self, capacity: int) -> None:
-        self._records: deque[tuple[int, LogRecord]] = deque(maxlen=capacity)
-        self._numbers = itertools.count(1)
-        # Cursors of an earlier process start over instead of pointing somewhere at random.
-        self._process = secrets.token_hex(4)
+    It never waits. When `lines` is full, because whoever reads them does not keep up, lines are dropped until half of
+    it is free again; then the log says how many are missing.
+    """
 
-    def append(self, record: LogRecord) -> None:
-        """Keep `record`; the oldest one leaves when the buffer is full."""
-        self._records.append((next(self._numbers), record))
-
-    def page(self, query: LogQuery) -> LogPage:
-        """Return the records asked for; raises InvalidInput for a cursor that is none."""
-        records = self._records.copy()
-        if query.cursor is None:
-            found = list(itertools.islice(_matching(reversed(records), query), query.lines))[::-1]
-            last = records[-1][0] if records else 0
-            return LogPage(tuple(record for _, record in found), self._cursor(last), has_more=False)
-        after = self._position(query.cursor)
-        found = list(itertools.islice(_matching((item for item in records if item[0] > after), query), query.lines + 1))
-        page = found[: query.lines]
-        has_more = len(found) > len(page)
-        last = page[-1][0] if has_more else max(after, records[-1][0] if records else 0)
-        return LogPage(tuple(record for _, record in page), self._cursor(last), has_more)
-
-    def _cursor(self, number: int) -> str:
-        return base64.urlsafe_b64encode(f"{self._process}:{number}".encode()).decode().rstrip("=")
-
-    def _position(self, cursor: str) -> int:
-        try:
-            text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-            process, number = text.split(":")
-            position = int(number)
-        except (ValueError, binascii.Error) as error:
-            raise InvalidInput.field("cursor", "must be the next_cursor of an earlier answer") from error
-        return position if process == self._process else 0
-
-
-class JsonLogHandler(logging.Handler):
-    """Writes records to `stream` and keeps them in `buffer`; the values of `hidden` are blotted out in both."""
-
-    def __init__(self, stream: TextIO, buffer: LogBuffer, node_id: str, hidden: Iterable[str]) -> None:
-        super().__init__()
-        self._stream = stream
+    def __init__(self, lines: "queue.Queue[bytes]", buffer: LogBuffer, node_id: str, hidden: Iterable[str]) -> None:
+        super().__init__(lines)
+        self._lines = lines
+        self._dropped = 0
         self._buffer = buffer
         self._node_id = node_id
         self._hidden = tuple(value for value in hidden if value)
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write and keep one record; a stream that is gone does not stop the server."""
-        try:
-            line = self._line(record)
-            self._buffer.append(
-                LogRecord(
-                    line.timestamp,
-                    line.level,
-                    line.component,
-                    line.message,
-                    line.correlation_id,
-                    line.node_id,
-                    line.fields,
-                )
+    def prepare(self, record: logging.LogRecord) -> bytes:
+        """Keep the record, and return its line."""
+        line = self._line(record)
+        self._buffer.append(
+            LogRecord(
+                line.timestamp,
+                line.level,
+                line.component,
+                line.message,
+                line.correlation_id,
+                line.node_id,
+                line.fields,
             )
-            self._stream.write(self._text(line))
-            self._stream.flush()
-        except (OSError, ValueError, TypeError):
-            self.handleError(record)
+        )
+        return self._text(line)
+
+    def enqueue(self, record: Any) -> None:
+        """Put a prepared line into the queue, or count it as dropped."""
+        # Handlers run under their lock, so nobody else fills the queue meanwhile.
+        if self._dropped and self._lines.qsize() <= self._lines.maxsize // 2:
+            self._lines.put_nowait(self._tell_dropped())
+        if self._dropped or self._lines.full():
+            self._dropped += 1
+        else:
+            self._lines.put_nowait(record)
+
+    def flush(self) -> None:
+        """Wait for all lines to be written, at most `FLUSH_SECONDS`. At the end of the process, `logging` calls it."""
+        if self._dropped:
+            with suppress(queue.Full):
+                self._lines.put(self._tell_dropped(), timeout=FLUSH_SECONDS)
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, FLUSH_SECONDS)
+
+    def _tell_dropped(self) -> bytes:
+        message = f"{self._dropped} log lines are missing here: they came faster than they were read"
+        self._dropped = 0
+        return self.prepare(logging.LogRecord("flexcore.logs", logging.WARNING, "", 0, message, None, None))
 
     def _line(self, record: logging.LogRecord) -> _Line:
         fields = {name: value for name, value in record.__dict__.items() if name not in _OWN_ATTRIBUTES}
@@ -129,7 +116,7 @@ class JsonLogHandler(logging.Handler):
             exception=self._blot(exception),
         )
 
-    def _text(self, line: _Line) -> str:
+    def _text(self, line: _Line) -> bytes:
         shown = {
             "timestamp": line.timestamp,
             "level": line.level,
@@ -141,7 +128,7 @@ class JsonLogHandler(logging.Handler):
         }
         if line.exception:
             shown["exception"] = line.exception
-        return self._encode(shown).decode() + "\n"
+        return self._encode(shown) + b"\n"
 
     def _blot_fields(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Make `fields` plain JSON values without a secret, so that encoding them later can't fail."""
@@ -163,27 +150,33 @@ class JsonLogHandler(logging.Handler):
         return text
 
 
+class LineWriter(QueueListener):
+    """Writes queued lines to a file descriptor, in a thread that may wait for its reader as long as it takes."""
+
+    def __init__(self, lines: "queue.Queue[bytes]", descriptor: int) -> None:
+        super().__init__(lines)
+        self._descriptor = descriptor
+
+    def handle(self, record: Any) -> None:
+        """Write one line; a reader that is gone does not stop the server, and the line is still in memory."""
+        rest = memoryview(record)
+        with suppress(OSError):
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+
 def install(*, level: Level, buffer: LogBuffer, node_id: str, hidden: Iterable[str]) -> None:
-    """Send every record of the process, uvicorn's and the libraries' included, through one handler."""
+    """Send every record of the process, uvicorn's and the libraries' included, to `buffer` and to standard output."""
+    lines: queue.Queue[bytes] = queue.Queue(QUEUED_LINES)
+    # Past sys.stdout, which the interpreter could not close at its end while a write on it waits.
+    LineWriter(lines, sys.stdout.fileno()).start()
     root = logging.getLogger()
-    root.handlers[:] = [JsonLogHandler(sys.stdout, buffer, node_id, hidden)]
+    root.handlers[:] = [JsonLogHandler(lines, buffer, node_id, hidden)]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
     # At info level these report each of our own health checks.
     for chatty in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _matching(records: Iterable[tuple[int, LogRecord]], query: LogQuery) -> Iterable[tuple[int, LogRecord]]:
-    lowest = 0 if query.level is None else _RANK[query.level]
-    for number, record in records:
-        if (
-            _RANK[record.level] >= lowest
-            and query.component in (None, record.component)
-            and query.correlation_id in (None, record.correlation_id)
-            and (query.since is None or record.timestamp >= query.since)
-        ):
-            yield number, record
 
 
 def _level(number: int) -> Level:
