@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.deployments import Deployment, deploy
 from tests.lab.hosts import Lab
 
 HERE = Path(__file__).parent
@@ -62,3 +63,15 @@ def cluster() -> Iterator[Lab]:
     """Three hosts (inventories/lab_cluster), booted and otherwise as Debian made them."""
     with standing(lab_number(2, "inventories/lab_cluster")) as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def deployment(lab: Lab) -> Deployment:
+    """The one host with everything deployed to it."""
+    return deploy(lab)
+
+
+@pytest.fixture(scope="session")
+def cluster_deployment(cluster: Lab) -> Deployment:
+    """The three hosts with everything deployed to them."""
+    return deploy(cluster)

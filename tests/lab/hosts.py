@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -32,6 +33,11 @@ class Lab:
         self.inventory, self.name, self.subnet = inventory, name, subnet
         self.directory = LABS / name
         self.environment = {"FLEXCORE_LAB_NAME": name, "FLEXCORE_LAB_SUBNET": subnet}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of a command that is to find this lab."""
+        return os.environ | {"LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"} | self.environment
 
     def playbook(self, playbook: str, *arguments: str, check: bool = True) -> PlaybookRun:
         """Run a playbook on the lab's inventory."""

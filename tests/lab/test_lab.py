@@ -228,8 +228,9 @@ def test_labs_stand_side_by_side(bare_lab: Lab, absent_lab: Lab) -> None:
     assert bare_lab.hosts["lab1"].answers()
 
 
-def test_check_mode_works_where_there_is_no_lab_yet(absent_lab: Lab) -> None:
-    absent_lab.playbook("lab.yml", "--check", "--diff")
+@pytest.mark.parametrize("arguments", [(), ("-e", "lab_mirror=http://192.0.2.1/debian")], ids=["base", "no base"])
+def test_check_mode_works_where_there_is_no_lab_yet(absent_lab: Lab, arguments: tuple[str, ...]) -> None:
+    absent_lab.playbook("lab.yml", "--check", "--diff", *arguments)
 
     assert traces_of(absent_lab) == {}
 
