@@ -14,7 +14,7 @@ from .http_library import warm_up
 from .models import HealthStatus, ServiceHealth
 from .retry import NO_RETRIES, RetryPolicy
 from .targets import Target
-from .transport import TlsOptions
+from .transport import TlsOptions, tls_context
 
 CONCURRENCY = 100
 
@@ -45,11 +45,17 @@ def check(
 async def check_all(
     targets: Sequence[Target], options: CheckOptions | None = None, clock: Clock | None = None
 ) -> list[ServiceHealth]:
-    """Check all targets and return their verdicts in the same order; never raises for what a server does."""
+    """Check all targets and return their verdicts in the same order.
+
+    Never raises for what a server does, but InputError for authorities that cannot be read.
+    """
     chosen, time = options or CheckOptions(), clock or SystemClock()
-    whole = Deadline(time, math.inf if chosen.deadline is None else chosen.deadline)
-    if any(target.address.service == "flexcore" for target in targets):
+    schemes = {target.address.scheme for target in targets if target.address.service == "flexcore"}
+    if schemes:
         await warm_up()
+    for scheme in schemes:
+        tls_context(chosen.tls, scheme)
+    whole = Deadline(time, math.inf if chosen.deadline is None else chosen.deadline)
     gate = asyncio.Semaphore(chosen.concurrency)
 
     async def one(target: Target) -> ServiceHealth:

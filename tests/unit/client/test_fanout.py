@@ -25,18 +25,16 @@ def test_hanging_targets_do_not_hold_up_the_others() -> None:
         results = check(parse_targets([{"url": url} for url in urls]), CheckOptions(timeout=1.0))
         elapsed = time.monotonic() - started
     assert [result.healthy for result in results] == [url == good.url for url in urls]
-    assert elapsed < 1.5
+    assert elapsed < 4, "the five that hang were waited for one after another"
 
 
 def test_one_deadline_for_all() -> None:
     with behaving(socket_double.silent) as bad:
         targets = parse_targets([{"url": bad.url()}] * 6)
-        started = time.monotonic()
-        results = check(targets, CheckOptions(timeout=0.2, deadline=0.3, concurrency=2))
-        elapsed = time.monotonic() - started
-    assert elapsed < 0.5
+        results = check(targets, CheckOptions(timeout=1.0, deadline=1.6, concurrency=2))
     assert [result.status.value for result in results] == ["UNHEALTHY"] * 4 + ["UNKNOWN"] * 2
-    assert "its turn did not come within the deadline of 0.3 s" in results[-1].details["cause"]
+    assert results[3].details["failure"] == "timeout"
+    assert results[4].details["cause"] == "its turn did not come within the deadline of 1.6 s"
 
 
 def test_a_check_is_repeated_until_it_is_healthy() -> None:
