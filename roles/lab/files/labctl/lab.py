@@ -85,6 +85,7 @@ class Lab:
             "free_mb": shutil.disk_usage(existing).free // 2**20,
             "base_recipe": recipe(),
             "plan": self.plan(),
+            "bases_in_use": [plan["base"] for lab in self.all_below(self.directory.parent) if (plan := lab.plan())],
             "running": [host.name for host in self.hosts() if host.running()],
             "reachable": root
             and self.network.is_up(subnet)
