@@ -33,7 +33,7 @@ health: venv ## Show how every service is: exit code 0 if all are healthy, 2 if 
 
 .PHONY: verify
 verify: venv ## Verify the hosts of INVENTORY from the outside; changes nothing
-	@$(BIN)/pytest tests/infra --inventory $(INVENTORY)
+	@$(BIN)/pytest tests/infra --inventory $(INVENTORY) -p no:randomly
 
 .PHONY: logs
 logs: venv ## Show FlexCore's latest log records
@@ -56,7 +56,7 @@ lint: venv ## Check style, types, imports and Ansible content; the quick ones fi
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/yamllint .
 	@$(BIN)/mypy
-	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --quiet --offline
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint -q --offline
 
 .PHONY: docs
 docs: venv ## Write the generated reference pages anew; the unit tests tell when one is stale
