@@ -14,6 +14,7 @@ from flexcore.domain.errors import Unavailable, VersionConflict
 from flexcore.domain.events import NewEvent, RecordedEvent
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
+from flexcore.infrastructure.postgres.migrate import migrate
 from tests.integration.conftest import access
 from tests.servers import PostgresServer, wait_until
 
@@ -203,6 +204,35 @@ async def test_an_unmigrated_database_says_what_to_do(postgres_server: PostgresS
             await PostgresEventStore(database).count()
     finally:
         await database.close()
+
+
+async def test_appending_does_not_read_more_as_the_log_grows(
+    postgres_server: PostgresServer, empty_database: str
+) -> None:
+    """PostgreSQL plans on the empty table; the plan must still be the right one for a long one."""
+    migrate(access(postgres_server, empty_database, postgres_server.owner), postgres_server.runtime)
+    database = Database(access(postgres_server, empty_database, postgres_server.runtime), node_id="n", connections=1)
+    await database.connect()
+    events = Events(PostgresEventStore(database), new_id)
+    for _ in range(10):
+        await events.append([thing()])
+    await events.append([thing() for _ in range(990)])
+    await database.close()  # which makes its sessions report what they did
+
+    with postgres_server.connect(database=empty_database) as connection:
+
+        def figures() -> tuple[int, int, int]:
+            (row,) = connection.execute(
+                "SELECT n_tup_ins, seq_tup_read, idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'events'"
+            ).fetchall()
+            return row
+
+        await asyncio.to_thread(wait_until, lambda: figures()[0] == 1000, 10, "the sessions' report")
+        _, read_without_index, rows_read = figures()
+        index_reads = "SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'events'"
+        assert connection.execute(index_reads).fetchone() <= (2 * 1000,)
+        assert read_without_index == 0
+        assert rows_read <= 2 * 1000
 
 
 async def test_many_appends_queue_for_few_connections(events: Events) -> None:

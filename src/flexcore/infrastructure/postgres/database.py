@@ -171,6 +171,8 @@ class Database:
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                 "lock_timeout": str(LOCK_TIMEOUT_MS),
                 "idle_in_transaction_session_timeout": str(STATEMENT_TIMEOUT_MS),
+                # A plan made for a small log and kept would read all of a large one.
+                "plan_cache_mode": "force_custom_plan",
             },
         )
         try:
