@@ -184,9 +184,10 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     level: Annotated[
         Literal["debug", "info", "warning", "error"], option("Lowest level that is logged", env="FLEXCORE_LOG_LEVEL")
     ] = "info"
+    # Searching them, and collecting garbage among them, holds up every request: a million takes over a second.
     buffer_records: Annotated[
         int,
-        option("Records kept in memory for the logs routes", env="FLEXCORE_LOG_BUFFER_RECORDS", ge=100, le=1_000_000),
+        option("Records kept in memory for the logs routes", env="FLEXCORE_LOG_BUFFER_RECORDS", ge=100, le=100_000),
     ] = 10_000
 
 

@@ -3,11 +3,15 @@
 import asyncio
 import os
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flexcore.application.ports import Probe
 from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, JobQueueProbe, PluginRuntimeProbe
 
@@ -43,3 +47,61 @@ def test_without_plugins_or_interpreter_none_can(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match=r"interpreter that runs plugins is gone"):
         asyncio.run(PluginRuntimeProbe(SimpleNamespace(manifests={"p": None})).check())
+
+
+class HungSystem:
+    """A system call that hangs until it is released."""
+
+    LONGEST_SECONDS = 10.0
+
+    def __init__(self, answer: object) -> None:
+        self.calls = 0
+        self.entered, self.released, self.left = threading.Event(), threading.Event(), threading.Event()
+        self._answer = answer
+
+    def __call__(self, *arguments: object) -> Any:
+        self.calls += 1
+        self.entered.set()
+        self.released.wait(self.LONGEST_SECONDS)
+        self.left.set()
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "probe"),
+    [
+        ("statvfs", SimpleNamespace(f_bavail=1, f_blocks=1, f_frsize=1), lambda: DiskProbe(Path("/"))),
+        ("access", True, lambda: PluginRuntimeProbe(SimpleNamespace(manifests={"p": None}))),
+    ],
+)
+def test_a_hung_file_system_holds_up_neither_the_loop_nor_its_end(
+    monkeypatch: pytest.MonkeyPatch, call: str, answer: object, probe: Callable[[], Probe]
+) -> None:
+    hung = HungSystem(answer)
+    monkeypatch.setattr(os, call, hung)
+    probed = probe()
+
+    async def ask_twice_in_vain() -> None:
+        for _ in range(2):
+            check = asyncio.ensure_future(probed.check())
+            await asyncio.sleep(0)
+            while not hung.entered.is_set():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0)
+            check.cancel()
+            await asyncio.wait({check})
+
+    # On the loop the call would last to its end; in the loop's own threads, the loop could not be closed before it.
+    asyncio.run(ask_twice_in_vain())
+    assert not hung.left.is_set()
+    assert hung.calls == 1
+
+    async def ask_once_more() -> None:
+        check = asyncio.ensure_future(probed.check())
+        await asyncio.sleep(0)
+        hung.released.set()
+        assert (await check).message
+
+    asyncio.run(ask_once_more())
+    assert hung.calls == 1
+    asyncio.run(probed.check())
+    assert hung.calls == 2

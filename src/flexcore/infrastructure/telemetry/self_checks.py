@@ -1,6 +1,5 @@
 """Probes of what the node itself brings along: its plugins, its execution slots, its disk."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Final
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginRunner, ProbeResult
 from flexcore.domain.errors import Unavailable
+from flexcore.infrastructure.telemetry.blocking import BlockingCall
 
 LEAST_FREE_SHARE: Final = 0.05
 _GIBIBYTE: Final = 1 << 30
@@ -21,10 +21,11 @@ class PluginRuntimeProbe:
 
     def __init__(self, runner: PluginRunner) -> None:
         self._runner = runner
+        self._may_execute = BlockingCall(lambda: os.access(sys.executable, os.X_OK), name="interpreter check")
 
     async def check(self) -> ProbeResult:
         """Verify it; raises Unavailable."""
-        if not os.access(sys.executable, os.X_OK):
+        if not await self._may_execute.result():
             raise Unavailable(self.name, "the interpreter that runs plugins is gone; install this release again")
         number = len(self._runner.manifests)
         if number == 0:
@@ -53,11 +54,11 @@ class DiskProbe:
     name: Final = "disk"
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._measured = BlockingCall(lambda: os.statvfs(path), name="disk measurement")
 
     async def check(self) -> ProbeResult:
-        """Measure in a thread, because a dead network file system blocks; raises Unavailable below 5 % free."""
-        usage = await asyncio.to_thread(os.statvfs, self._path)
+        """Measure; raises Unavailable below 5 % free, and OSError."""
+        usage = await self._measured.result()
         free_share = usage.f_bavail / usage.f_blocks if usage.f_blocks else 1.0
         message = f"{usage.f_bavail * usage.f_frsize / _GIBIBYTE:.1f} GiB ({free_share:.0%}) free for temporary files"
         if free_share < LEAST_FREE_SHARE:
