@@ -36,6 +36,7 @@ class Run:
         self.connections = Connections(variables)
         self.nodes = {name: Node(name, variables[name], self.connections) for name in self.names}
         self.unreachable: dict[str, str] = {}
+        self.unverified: set[str] = set()
         self.explained: set[str] = set()
 
     def group(self, name: str) -> list[Node]:
@@ -93,6 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reasons = "\n".join(f"  {host}: {reason}" for host, reason in run.unreachable.items())
         raise pytest.UsageError(f"no host of {run.inventory.source} answers\n{reasons}")
     dropped = [item for item in items if _node(item).name in run.unreachable and item.path != REACHABILITY]
+    run.unverified = {_node(item).name for item in dropped}
     config.hook.pytest_deselected(items=dropped)
     items[:] = [item for item in items if item not in dropped]
 
@@ -119,10 +121,17 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that selected checks of a host that does not answer, also when it left out the one that says so."""
+    if session.config.stash[RUN].unverified and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     run = config.stash[RUN]
-    for host in run.unreachable:
-        terminalreporter.write_line(f"{host}: unreachable, so nothing else about it was checked", red=True)
+    for host in sorted(run.unverified):
+        reason = run.unreachable[host]
+        terminalreporter.write_line(f"{host}: unreachable, so nothing else about it was checked ({reason})", red=True)
 
 
 @pytest.fixture
