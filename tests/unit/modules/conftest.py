@@ -10,6 +10,7 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -33,6 +34,8 @@ def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
     def run(name: str, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
         # A module is a process of its own on a host; here each would inherit the warnings of those before it.
         monkeypatch.setattr(warnings, "_global_warnings", {})
+        # Tests of the inventory make this process a controller, where warnings go to the display.
+        monkeypatch.setattr(_internal, "is_controller", False)
         module = importlib.import_module(name)
         with patch_module_args({**arguments, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit) as ended:
             module.main()

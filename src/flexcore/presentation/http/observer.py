@@ -23,7 +23,7 @@ UNMATCHED: Final = "unmatched"
 _HEADER: Final = b"x-correlation-id"
 _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET_ROUTES: Final = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})
+_QUIET_ROUTES: Final = frozenset({"/health", "/health/live", "/health/ready", "/info", "/metrics"})
 _LONGEST_PATH: Final = 256
 _logger = logging.getLogger("flexcore.http")
 

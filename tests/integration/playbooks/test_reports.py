@@ -15,8 +15,8 @@ import yaml
 from tests.doubles import dialects, socket_double
 from tests.doubles.http_double import Reply, Routes, Seen, serving
 from tests.doubles.socket_double import behaving
-from tests.unit.modules.conftest import ROOT
 
+ROOT = Path(__file__).resolve().parents[3]
 CANARY = "canary-token-4711-canary-token"
 
 
