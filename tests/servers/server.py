@@ -69,7 +69,7 @@ class Server(ABC):
 
     def __init__(self) -> None:
         self._account = _unprivileged_account()
-        _sweep()
+        clear_up()
         self.directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{self.name}-"))
         if self._account is not None:
             os.chown(self.directory, self._account.pw_uid, self._account.pw_gid)
@@ -211,7 +211,7 @@ def _unprivileged_account() -> pwd.struct_passwd | None:
     raise MissingServer("the tests run as root and need a user 'postgres' or 'nobody' to run PostgreSQL as")
 
 
-def _sweep() -> None:
+def clear_up() -> None:
     """Delete the directories of test processes that were killed; their servers died with them."""
     for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         owner = directory.name.removeprefix(_PREFIX).partition("-")[0]
