@@ -94,3 +94,7 @@ lab-packages:
 .PHONY: test-packages
 test-packages:
 	@bootstrap/packages tests $(if $(ROOT),lab)
+
+.PHONY: bench-packages
+bench-packages:
+	@bootstrap/packages tests bench

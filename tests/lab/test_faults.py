@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab.deployments import Deployment
-from tests.lab.hosts import Lab, LabHost
+from tests.lab.hosts import Lab, LabHost, eventually
 from tests.lab.playbooks import ROOT
 
 NOTICED_SECONDS = 5
@@ -45,8 +45,8 @@ VICTIMS = [
 ]
 
 
-def health(lab: Lab) -> tuple[int, dict[str, Mapping[str, str]]]:
-    """Run `make health`: its exit code, and the report's rows by service."""
+def health(lab: Lab) -> tuple[int, list[Mapping[str, str]]]:
+    """Run `make health`: its exit code and the rows of its report."""
     done = subprocess.run(
         ["make", "--silent", "health", "FORMAT=json", f"INVENTORY={lab.inventory}"],
         cwd=ROOT,
@@ -56,13 +56,13 @@ def health(lab: Lab) -> tuple[int, dict[str, Mapping[str, str]]]:
         timeout=60,
         check=False,
     )
-    return done.returncode, {row["service"]: row for row in json.loads(done.stdout)["services"]}
+    return done.returncode, json.loads(done.stdout)["services"]
 
 
 def not_healthy(lab: Lab) -> dict[str, Mapping[str, str]]:
     """The rows of what is not healthy; the exit code must agree with them."""
     code, rows = health(lab)
-    ill = {service: row for service, row in rows.items() if row["status"] != "HEALTHY"}
+    ill = {row["service"]: row for row in rows if row["status"] != "HEALTHY"}
     assert code == (2 if ill else 0)
     return ill
 
@@ -91,3 +91,26 @@ def test_health_names_the_culprit_and_sees_the_recovery(deployment: Deployment, 
     finally:
         victim.returns(host)
     wait_until_ill(deployment.lab, set())
+
+
+def test_a_power_cut_loses_no_event_and_needs_no_hand(deployment: Deployment) -> None:
+    host = deployment.lab.hosts["lab1"]
+    count = "sudo -u postgres psql --no-align --tuples-only --command 'SELECT max(position) FROM events' flexcore"
+    before = int(host.run(count).stdout)
+    host.kill()
+    host.start()
+    eventually("all services are healthy again", lambda: not_healthy(deployment.lab) == {}, 60)
+    assert int(host.run(count).stdout) >= before
+
+
+def test_a_host_that_is_cut_off_is_a_row_of_the_report(cluster_deployment: Deployment) -> None:
+    lab = cluster_deployment.lab
+    lab.hosts["core2"].cut()
+    try:
+        code, rows = health(lab)
+    finally:
+        lab.hosts["core2"].join()
+    by_host = {row["host"]: row for row in rows}
+    assert code == 2
+    assert by_host["core2"]["status"] != "HEALTHY"
+    assert by_host["core1"]["status"] == "HEALTHY"
