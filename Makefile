@@ -63,11 +63,11 @@ docs: venv ## Write the generated reference pages anew; the unit tests tell when
 	@$(BIN)/python -m docs.generate
 
 .PHONY: bench
-bench: test-packages venv ## Compare with peers, one line a figure; ONLY=<name> for one
+bench: bench-packages venv ## Compare with peers, one line a figure; ONLY=<name> for one
 	@$(BIN)/pytest tests/bench -q -s $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: soak
-soak: test-packages venv ## Run the long proofs; ONLY=<name> for one
+soak: lab-packages venv ## Run the long proofs; ONLY=<name> for one
 	@$(BIN)/pytest tests/soak $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: down
