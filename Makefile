@@ -46,7 +46,7 @@ plugins: venv ## Show FlexCore's plugins
 .PHONY: test
 test: test-packages venv lint ## Run everything: lint, unit, integration (own PostgreSQL and Redis), lab (own hosts)
 	@$(BIN)/pytest tests/unit -n 2
-	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest tests/integration -n 2
 	@$(BIN)/pytest tests/lab
 
 .PHONY: lint
