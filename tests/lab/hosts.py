@@ -107,6 +107,10 @@ class LabHost:
         """Whether the host lets `deploy` in and runs a command."""
         return self.run("true", check=False).returncode == 0
 
+    def boot_id(self) -> str:
+        """What tells one boot of the host from another; empty while it does not answer."""
+        return self.run("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip()
+
     def wait(self) -> None:
         """Wait until the host answers."""
         eventually(f"{self.name} answers", self.answers)
