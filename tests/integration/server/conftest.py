@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from flexcore.infrastructure.postgres.access import PostgresAccess
+from tests.integration.server.contract import Contract
 from tests.integration.server.flexcore_process import FlexCoreProcess, running
 from tests.servers import RedisServer
 
@@ -38,4 +39,19 @@ def flexcore(environ: dict[str, str]) -> Iterator[FlexCoreProcess]:
 def api(flexcore: FlexCoreProcess) -> Iterator[httpx.Client]:
     """A client with the token."""
     with flexcore.client() as client:
+        yield client
+
+
+@pytest.fixture
+def checked(api: httpx.Client) -> Iterator[httpx.Client]:
+    """A client that checks every answer against the server's OpenAPI document."""
+    contract = Contract(api.get("/openapi.json").json())
+
+    def check(response: httpx.Response) -> None:
+        response.read()
+        contract.check(response)
+
+    with httpx.Client(
+        base_url=api.base_url, headers=api.headers, timeout=10.0, trust_env=False, event_hooks={"response": [check]}
+    ) as client:
         yield client

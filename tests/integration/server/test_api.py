@@ -1,34 +1,16 @@
 """The API over its socket: every route answers as the contract and the OpenAPI document say."""
 
 import json
-import socket
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.server.contract import Contract
 from tests.integration.server.flexcore_process import FlexCoreProcess
 from tests.servers import PostgresServer, wait_until
 
 PLUGINS = "/api/v1/flexcore/plugins"
 EVENTS = "/api/v1/flexcore/events"
-
-
-@pytest.fixture
-def checked(api: httpx.Client) -> Iterator[httpx.Client]:
-    """A client that checks every answer against the server's OpenAPI document."""
-    contract = Contract(api.get("/openapi.json").json())
-
-    def check(response: httpx.Response) -> None:
-        response.read()
-        contract.check(response)
-
-    with httpx.Client(
-        base_url=api.base_url, headers=api.headers, timeout=10.0, trust_env=False, event_hooks={"response": [check]}
-    ) as client:
-        yield client
 
 
 def execute(client: httpx.Client, plugin: str, **body: Any) -> httpx.Response:
@@ -258,66 +240,6 @@ def test_logs_filter_and_follow(checked: httpx.Client) -> None:
     assert messages[-1] == f"GET {PLUGINS}/nope 404"
     for query in ("lines=0", "lines=10001", "level=loud", "since=never", "cursor=x"):
         assert checked.get(f"{logs}?{query}").status_code == 400
-
-
-def test_a_body_over_the_limit_is_a_413_whether_announced_or_not(api: httpx.Client) -> None:
-    too_much = 10 * 1024 * 1024 + 1
-    path = f"{PLUGINS}/json-processor/execute"
-    url = api.base_url
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {api.headers['authorization']}\r\n"
-        "Content-Type: application/json\r\n"
-    )
-    # By hand, because a client library would be cut off while it still sends.
-    with socket.create_connection((url.host, url.port), timeout=10) as announced:
-        announced.sendall(f"{head}Content-Length: {too_much}\r\n\r\n".encode())
-        assert announced.recv(1024).startswith(b"HTTP/1.1 413 ")
-    with socket.create_connection((url.host, url.port), timeout=10) as chunked:
-        chunked.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{too_much:x}\r\n".encode())
-        chunked.sendall(b" " * too_much)
-        assert chunked.recv(1024).startswith(b"HTTP/1.1 413 ")
-
-
-@pytest.mark.parametrize(
-    "request_text",
-    [
-        b"nonsense\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n",
-        b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
-        b"GET /health HTTP/9.9\r\nHost: x\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    ],
-)
-def test_what_is_no_http_is_a_problem_too(api: httpx.Client, request_text: bytes) -> None:
-    with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as connection:
-        connection.sendall(request_text)
-        head, _, body = b"".join(iter(lambda: connection.recv(4096), b"")).partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert b"content-type: application/problem+json" in head
-    assert json.loads(body)["status"] == 400
-
-
-@pytest.mark.parametrize("line", [b"OPTIONS * HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET http://a/b HTTP/1.1"])
-def test_unusual_request_targets_are_answered_in_kind(
-    flexcore: FlexCoreProcess, api: httpx.Client, line: bytes
-) -> None:
-    with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as connection:
-        connection.sendall(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
-    assert answer.split()[1] in {b"400", b"404", b"405"}
-    assert b"application/problem+json" in answer
-    assert not [record for record in flexcore.log if record["level"] == "error"]
-
-
-def test_a_client_that_goes_away_in_mid_request_is_no_error(flexcore: FlexCoreProcess, api: httpx.Client) -> None:
-    head = (
-        f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: {api.headers['authorization']}\r\n"
-        "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    )
-    with socket.create_connection((api.base_url.host, api.base_url.port), timeout=10) as half:
-        half.sendall(head.encode())
-    wait_until(lambda: any("client closed" in line["message"] for line in flexcore.log), 5, "the notice in the log")
-    assert not [line for line in flexcore.log if line["level"] in {"error", "critical"}]
 
 
 def test_postgresql_away_is_a_503_with_retry_after(faulty_postgres: PostgresServer, checked: httpx.Client) -> None:

@@ -68,13 +68,12 @@ class Operation:
     @property
     def all_problems(self) -> tuple[int, ...]:
         """Every status this operation may answer with a problem document."""
-        statuses = {500, *self.problems}
+        # 400 also where there are no parameters: any that is sent is then an unknown one.
+        statuses = {400, 500, *self.problems}
         if not self.open:
             statuses.add(401)
-        if self.query is not NoParameters or self.path_parameters:
-            statuses.add(400)
         if self.body is not None:
-            statuses |= {400, 413, 415}
+            statuses |= {413, 415}
         return tuple(sorted(statuses - set(self.answers)))
 
     @property

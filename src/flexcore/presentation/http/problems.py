@@ -79,6 +79,12 @@ def not_found(detail: str) -> HttpError:
     return HttpError(404, "not-found", "Not found", detail)
 
 
+def head_too_large(max_bytes: int) -> HttpError:
+    """431 for a request whose line and headers don't end."""
+    detail = f"The request line and the headers are larger than the {max_bytes} bytes this server accepts."
+    return HttpError(431, "headers-too-large", "Headers too large", detail)
+
+
 def internal_error() -> HttpError:
     """500 that says nothing but where to look: the cause is in the log under the same correlation id."""
     detail = "FlexCore failed in a way it did not expect. Its log has the cause under this correlation_id."

@@ -1,7 +1,7 @@
 """The event log: read it, append to it."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
@@ -9,6 +9,9 @@ from flexcore.application.events import MAX_BATCH, MAX_PAGE, EventPage, EventQue
 from flexcore.domain.errors import InvalidInput
 from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, RecordedEvent
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+
+# As far as every JSON reader counts exactly, and far beyond any stream.
+MAX_VERSION: Final = (1 << 53) - 1
 
 _EVENTS = "/api/v1/flexcore/events"
 _Name = Annotated[str, Meta(max_length=255)]
@@ -36,7 +39,7 @@ class EventBody(Struct, frozen=True, forbid_unknown_fields=True):
     aggregate_type: Annotated[str, Meta(min_length=1, max_length=128)]
     data: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
-    expected_version: Annotated[int, Meta(ge=0)] | None = None
+    expected_version: Annotated[int, Meta(ge=0, le=MAX_VERSION)] | None = None
 
 
 class EventBatch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,8 +113,8 @@ class EventRoutes:
                 aggregate_id=query.aggregate_id,
                 aggregate_type=query.aggregate_type,
                 event_type=query.event_type,
-                from_timestamp=query.from_timestamp,
-                to_timestamp=query.to_timestamp,
+                from_timestamp=_in_utc("from_timestamp", query.from_timestamp),
+                to_timestamp=_in_utc("to_timestamp", query.to_timestamp),
                 limit=query.limit,
                 cursor=query.cursor,
             )
@@ -129,6 +132,13 @@ class EventRoutes:
         ]
         recorded = await self._events.append(events)
         return Answer(RecordedBatch([_recorded(event) for event in recorded]), 201)
+
+
+def _in_utc(field: str, moment: datetime | None) -> datetime | None:
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput.field(field, "must lie in the years 1 to 9999 UTC") from error
 
 
 def _new_event(body: EventBody, correlation_id: str, prefix: str) -> NewEvent:
