@@ -18,5 +18,6 @@ PYTHONPATH=$(echo /usr/share/python-wheels/pip-*.whl) "$release/bin/python" -m p
     --no-index --find-links "$wheels" --require-hashes --requirement "$wheels/requirements.txt" \
     --no-cache-dir --disable-pip-version-check --no-warn-script-location --root-user-action ignore
 "$release/bin/flexcore" version > /dev/null
-rm -f "$archive"
+# This archive, and any that an interrupted run left.
+rm -f "${archive%/*}"/*.tar
 touch "$release/.installed"

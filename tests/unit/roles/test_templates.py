@@ -1,0 +1,203 @@
+"""What the roles write, judged by what reads it: FlexCore's settings, the timer's calendar, the rules of access."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flexcore.configuration import load
+from flext_cli.targets import read_targets_file
+from tests.unit.roles.rendering import Role
+
+SECRETS = {
+    "flexcore_api_token": "token-token-token-token-1",
+    "flexcore_postgresql_password": "runtime-runtime-1",
+    "flexcore_postgresql_owner_password": "owner-owner-owner-1",
+    "flexcore_redis_password": "redis-redis-redis-1",
+}
+
+
+def flexcore(**variables: Any) -> Role:
+    version = {"_flexcore_version": {"stdout": "0.1.0+abcd"}}
+    return Role("flexcore", role_name="flexcore", **version, **SECRETS, **variables)
+
+
+def postgresql(**variables: Any) -> Role:
+    return Role("postgresql", **variables)
+
+
+def redis(**variables: Any) -> Role:
+    return Role("redis", redis_admin_password="admin-admin-admin-1", **variables)
+
+
+def health_schedule(**variables: Any) -> Role:
+    return Role("health_schedule", **variables)
+
+
+# FlexCore
+
+
+def test_flexcore_takes_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    role = flexcore(flexcore_services={"flext-auth": "http://192.0.2.9:8082"}, flexcore_http_port="8090")
+    file.write_text(role.text("config.yaml.j2"))
+    settings = load(file, {}, required=()).settings
+    assert settings.environment == "production"
+    assert (settings.node_id, settings.http.port) == ("host1", 8090)
+    assert settings.services == {"flext-auth": "http://192.0.2.9:8082"}
+    assert (settings.postgres.user, settings.postgres.owner_user) == ("flexcore", "flexcore_owner")
+
+
+def test_flexcores_own_services_hold_without_others(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(flexcore().text("config.yaml.j2"))
+    assert "flext-service" in load(file, {}, required=()).settings.services
+
+
+@pytest.mark.parametrize("template", ["config.yaml.j2", "flexcore.service.j2", "flexcore-migrate.service.j2"])
+def test_no_file_of_flexcore_but_a_credential_holds_a_secret(template: str) -> None:
+    text = flexcore().text(template)
+    assert not [name for name, value in SECRETS.items() if value in text]
+
+
+def test_each_unit_gets_the_credentials_it_needs_and_no_other() -> None:
+    assert credentials("flexcore.service.j2") == {"api_token", "postgres_password", "redis_password"}
+    assert credentials("flexcore-migrate.service.j2") == {"postgres_owner_password"}
+
+
+def credentials(template: str) -> set[str]:
+    return set(re.findall(r"^LoadCredential=(\w+):/etc/flexcore/credentials/\1$", flexcore().text(template), re.M))
+
+
+def test_systemd_waits_longer_than_the_server_drains() -> None:
+    assert "TimeoutStopSec=135\n" in flexcore(flexcore_drain_seconds=120).text("flexcore.service.j2")
+
+
+def test_the_release_that_is_deployed_migrates_and_the_current_one_serves() -> None:
+    role = flexcore()
+    assert "ExecStart=/opt/flexcore/releases/0.1.0+abcd/bin/flexcore migrate" in role.text(
+        "flexcore-migrate.service.j2"
+    )
+    assert "ExecStart=/opt/flexcore/current/bin/flexcore serve" in role.text("flexcore.service.j2")
+
+
+@pytest.mark.parametrize(
+    ("address", "asked"),
+    [("192.0.2.1", "192.0.2.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("2001:db8::1", "[2001:db8::1]")],  # noqa: S104
+)
+def test_readiness_is_asked_where_the_server_listens(address: str, asked: str) -> None:
+    assert flexcore(flexcore_http_host=address).value("_flexcore_url") == f"http://{asked}:8080"
+
+
+def test_the_oldest_releases_are_those_beyond_the_newest() -> None:
+    lines = ["installed", "release c", "release 0.1.0+abcd", "release b", "release a"]
+    assert flexcore(_flexcore_state={"stdout_lines": lines}).value("_flexcore_old_releases") == ["c", "b", "a"]
+
+
+# PostgreSQL
+
+RULES = [{"databases": ["flexcore"], "roles": ["owner", "runtime"], "addresses": ["192.0.2.2/32", "192.0.2.3/32"]}]
+
+
+def test_only_what_the_inventory_names_may_connect_and_with_scram_only() -> None:
+    lines = postgresql(postgresql_access=RULES).text("pg_hba.conf.j2").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "local all postgres peer",
+        "host flexcore owner,runtime 192.0.2.2/32 scram-sha-256",
+        "host flexcore owner,runtime 192.0.2.3/32 scram-sha-256",
+    ]
+
+
+def test_settings_are_quoted_and_booleans_written_as_postgresql_knows_them() -> None:
+    role = postgresql(postgresql_settings={"log_connections": True, "cluster_name": "it's", "work_mem": "5MB"})
+    text = role.text("site.conf.j2")
+    assert "log_connections = 'on'\n" in text
+    assert "cluster_name = 'it''s'\n" in text
+    assert "password_encryption = 'scram-sha-256'\n" in text
+
+
+@pytest.mark.parametrize(
+    ("known", "restart_due", "expected"),
+    [
+        ({"port": "5432", "work_mem": "4MB"}, False, ["Reload PostgreSQL"]),
+        ({"port": "5433", "work_mem": "5MB"}, False, ["Restart PostgreSQL"]),
+        ({"port": "5432", "work_mem": "5MB", "wal_level": "logical"}, False, ["Restart PostgreSQL"]),
+        ({"port": "5432", "work_mem": "5MB"}, True, ["Restart PostgreSQL"]),
+    ],
+    ids=["reloadable", "changed", "removed", "left over"],
+)
+def test_postgresql_restarts_only_for_what_needs_it(known: dict, restart_due: bool, expected: list[str]) -> None:
+    fixed = {"listen_addresses": "127.0.0.1", "max_connections": "100", "password_encryption": "scram-sha-256"}
+    state = {"settings": fixed | known, "restart_settings": ["port", "wal_level"], "restart_due": restart_due}
+    role = postgresql(
+        postgresql_settings={"work_mem": "5MB"},
+        _postgresql_state={"rc": 0, "stdout": json.dumps(state)},
+    )
+    assert role.value("_postgresql_activation") == expected
+
+
+def test_a_stopped_server_reads_everything_when_it_starts() -> None:
+    assert postgresql(_postgresql_state={"rc": 2, "stdout": ""}).value("_postgresql_activation") == []
+
+
+# Redis
+
+USERS = [{"name": "flexcore", "password": "p" * 16, "keys": ["flexcore:*"], "channels": ["flexcore:*", "other"]}]
+
+
+def test_redis_answers_its_users_only_and_stores_no_password() -> None:
+    lines = redis(redis_users=USERS).text("users.acl.j2").splitlines()
+    assert lines[0] == "user default reset off"
+    assert lines[2].startswith("user flexcore reset on #")
+    assert " ~flexcore:* &flexcore:* &other +@all -@admin -@dangerous " in lines[2]
+    assert "p" * 16 not in "\n".join(lines)
+
+
+def test_redis_keeps_every_write_and_evicts_nothing() -> None:
+    text = redis(redis_settings={"maxclients": 500}).text("redis.conf.j2")
+    for line in ("appendonly yes", "maxmemory-policy noeviction", "maxclients 500", "bind 127.0.0.1"):
+        assert f"\n{line}\n" in text
+
+
+def test_all_weak_passwords_of_redis_are_named_and_none_shown() -> None:
+    assert [found["key"] for found in redis(redis_users=USERS).value("_redis_passwords")] == [
+        "redis_admin_password",
+        "redis_users[].password of flexcore",
+    ]
+
+
+# The scheduled check
+
+
+def test_the_check_takes_the_targets(tmp_path: Path) -> None:
+    file = tmp_path / "targets.yaml"
+    targets = [
+        {"name": "flexcore@host1", "url": "http://192.0.2.1:8080"},
+        {"name": "redis", "url": "redis://192.0.2.1:6379"},
+    ]
+    file.write_text(health_schedule(health_schedule_targets=targets).text("targets.yaml.j2"))
+    selection = read_targets_file(file)
+    assert [target.name for target in selection.targets] == ["flexcore@host1", "redis"]
+    assert selection.timeout == 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calendar"),
+    [(5, "*:*:0/5"), (15, "*:*:0/15"), (60, "*:0/1"), (300, "*:0/5"), (1800, "*:0/30"), (3600, "hourly")],
+)
+def test_the_interval_becomes_a_calendar(seconds: int, calendar: str) -> None:
+    role = health_schedule(health_schedule_interval_seconds=seconds)
+    assert f"OnCalendar={calendar}\n" in role.text("flexcore-health.timer.j2")
+
+
+def test_every_allowed_interval_divides_a_minute_or_an_hour() -> None:
+    for seconds in health_schedule().value("_health_schedule_intervals"):
+        assert 60 % seconds == 0 or (seconds % 60 == 0 and 3600 % seconds == 0)
+
+
+def test_a_hanging_check_is_over_before_the_next() -> None:
+    assert "TimeoutStartSec=29\n" in health_schedule(health_schedule_interval_seconds=30).text(
+        "flexcore-health.service.j2"
+    )
