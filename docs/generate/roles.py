@@ -32,7 +32,10 @@ def readme(role: Path) -> str:
         blocks.append("## Variables" if name == "main" else f"## Entry point `{name}`")
         if name != "main":
             blocks.append(prose(entry["short_description"]).rstrip(".") + ".")
-        blocks.extend(variables(entry.get("options", {})))
+        if name != "main" and entry.get("options") == main.get("options"):
+            blocks.append("Takes the variables above.")
+        else:
+            blocks.extend(variables(entry.get("options", {})))
     return page(*blocks)
 
 

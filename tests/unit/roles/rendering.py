@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
+from ansible.plugins.loader import init_plugin_loader, lookup_loader
 from ansible.template import Templar, trust_as_template
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = "Debian-12"
+GROUPS = ["postgresql", "redis", "flexcore", "monitoring"]
 FACTS = {
     "distribution": "Debian",
     "distribution_major_version": "12",
@@ -26,13 +27,20 @@ class Role:
         """Take the role `name`; `variables` stand above its defaults, as the inventory's do."""
         if AnsibleCollectionConfig.collection_finder is None:
             init_plugin_loader()
+        lookup_loader.add_directory(str(ROOT / "plugins" / "lookup"))
         self.path = ROOT / "roles" / name
         self._loader = DataLoader()
-        layers = (self.path / "defaults/main.yml", self.path / "vars/main.yml", self.path / f"vars/{SYSTEM}.yml")
-        merged: dict[str, Any] = {"inventory_hostname": "host1", "ansible_facts": FACTS, "role_path": str(self.path)}
-        for file in layers:
-            if file.exists():
-                merged |= self._loader.load_from_file(str(file), trusted_as_template=True)
+        merged: dict[str, Any] = {
+            "inventory_hostname": "host1",
+            "group_names": GROUPS,
+            "groups": {name: ["host1"] for name in GROUPS},
+            "hostvars": {},
+            "ansible_facts": FACTS,
+            "role_path": str(self.path),
+        }
+        layers = [self.path / "defaults/main.yml", *sorted(self.path.glob("vars/main/*.yml"))]
+        for file in (*layers, *self.path.glob(f"vars/{SYSTEM}.yml")):
+            merged |= self._loader.load_from_file(str(file), trusted_as_template=True)
         self._templar = Templar(self._loader, variables=merged | variables)
 
     def text(self, template: str) -> str:
