@@ -2,7 +2,8 @@
 
 PostgreSQL and Redis prove without credentials only that they live. FlexCore logs in to them all the time, so its
 components know their versions and whether a login works; and a FlexCore that claims health without probing its
-services is not believed while one of them is seen to be down.
+services is not believed while one of them is seen to be down. A part of FlexCore that fails because of a server which
+is seen to be down is not the culprit.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from .health import CONSEQUENCE_OF
 from .models import HealthStatus, ServiceHealth
 
 DEPENDENCIES = ("postgresql", "redis")
@@ -38,6 +40,11 @@ def _completed(
                 if server.status is HealthStatus.UNHEALTHY:
                     cause = f"claims healthy, but {dependency}: {server.details['cause']}"
                     return result.worse(HealthStatus.DEGRADED, cause, dependency)
+    # FlexCore's own probe of the server may come a second after the first component that missed it.
+    root = CONSEQUENCE_OF.get(str(result.details["culprit"]))
+    for server in servers[root] if root else ():
+        if server.status is HealthStatus.UNHEALTHY:
+            return result.worse(result.status, f"{root}: {server.details['cause']}", str(root))
     return result
 
 

@@ -84,3 +84,13 @@ def test_a_claim_without_probes_is_not_believed_while_a_server_is_dead() -> None
     assert claims.status is HealthStatus.DEGRADED
     assert claims.details["cause"].startswith("claims healthy, but postgresql: ")
     assert claims.details["culprit"] == "postgresql"
+
+
+def test_a_part_that_fails_before_its_server_is_probed_is_not_the_culprit() -> None:
+    failing = dialects.component("unhealthy", message="PostgreSQL refuses connections")
+    with serving(dialects.flexcore_v1(event_store=failing)) as flexcore, behaving(socket_double.closing) as postgres:
+        targets = parse_targets([{"url": flexcore.url}, {"url": postgres.url("postgresql")}])
+        node, _ = check(targets, CheckOptions(timeout=1.0))
+    assert node.status is HealthStatus.UNHEALTHY
+    assert node.details["culprit"] == "postgresql"
+    assert node.details["cause"].startswith("postgresql: ")
