@@ -4,6 +4,13 @@ INVENTORY ?= inventories/lab
 FORMAT ?= table
 ONLY ?=
 
+ifeq ($(wildcard $(INVENTORY)),)
+$(error There is no inventory $(INVENTORY); INVENTORY may be one of: $(wildcard inventories/*))
+endif
+ifeq ($(filter table json,$(FORMAT)),)
+$(error FORMAT=$(FORMAT) is not known; it is table or json)
+endif
+
 BIN := .venv/bin
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 REPORT = ANSIBLE_STDOUT_CALLBACK=report $(PLAYBOOK) -e format=$(FORMAT)
