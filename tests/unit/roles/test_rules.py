@@ -145,7 +145,7 @@ def test_a_weak_secret_is_refused_without_being_shown_and_taken_in_a_lab(role: s
 @pytest.mark.parametrize("role", ["postgresql", "redis", "flexcore"])
 def test_an_unsupported_system_is_refused(role: str) -> None:
     said = problems(role, "host_problems", ansible_facts=FACTS | {"distribution_major_version": "9"})
-    assert said[0].startswith(f"Role {role} supports Debian-12; host1 runs Debian-9.")
+    assert said[0].startswith(f"Role {role} supports Debian-12, Debian-13; host1 runs Debian-9.")
 
 
 @pytest.mark.parametrize(
