@@ -26,7 +26,23 @@ class PluginEvent(StrEnum):
     EXECUTION_FAILED = "PluginExecutionFailed"
 
 
+class PipelineEvent(StrEnum):
+    """The events of the aggregate `Pipeline`."""
+
+    CREATED = "PipelineCreated"
+    ACTIVATED = "PipelineActivated"
+    STARTED = "PipelineStarted"
+    STEP_STARTED = "PipelineStepStarted"
+    STEP_COMPLETED = "PipelineStepCompleted"
+    STEP_FAILED = "PipelineStepFailed"
+    COMPLETED = "PipelineCompleted"
+    FAILED = "PipelineFailed"
+    CANCELLED = "PipelineCancelled"
+    DELETED = "PipelineDeleted"
+
+
 PLUGIN_AGGREGATE = "Plugin"
+PIPELINE_AGGREGATE = "Pipeline"
 PLUGIN_LIFECYCLE = (
     PluginEvent.REGISTERED,
     PluginEvent.ENABLED,

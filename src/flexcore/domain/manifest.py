@@ -1,6 +1,6 @@
 """What a plugin says about itself: identity, capabilities and the operations it answers, with typed parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,8 +55,11 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     open: bool = False
 
-    def check(self, data: Mapping[str, Any], field: str) -> None:
-        """Raise InvalidInput naming every parameter in `data` that is missing, unknown or of the wrong type."""
+    def check(self, data: Mapping[str, Any], field: str, later: Collection[str] = ()) -> None:
+        """Raise InvalidInput naming every parameter in `data` that is missing, unknown or of the wrong type.
+
+        Of the parameters in `later` only the names are looked at: their values are not known yet.
+        """
         declared = {parameter.name: parameter for parameter in self.parameters}
         errors = [
             FieldError(f"{field}.{name}", "is required")
@@ -67,6 +70,8 @@ class Operation:
             parameter = declared.get(name)
             if parameter is None:
                 problem = None if self.open else f"is unknown; {self._allowed()}"
+            elif name in later:
+                continue
             else:
                 problem = parameter.problem(value)
             if problem is not None:
