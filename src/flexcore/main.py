@@ -21,10 +21,12 @@ from starlette.types import ASGIApp
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
 from flexcore.application.health import HealthMonitor, Status
+from flexcore.application.jobs import Tasks
 from flexcore.application.plugins import Plugins
 from flexcore.application.services import ServiceView
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
+from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
@@ -36,7 +38,7 @@ from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
 from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
 from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
-from flexcore.infrastructure.telemetry.self_checks import DiskProbe, JobQueueProbe, PluginRuntimeProbe
+from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
 from flexcore.presentation.http.access import AccessPolicy, BearerToken, EverybodyIsAdministrator
 from flexcore.presentation.http.app import build_app, operation_table
@@ -133,13 +135,22 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     database = Database(access, node_id=node.node_id)
     events = Events(MeteredEventStore(PostgresEventStore(database), metrics), _new_id)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
+    executions = Executions(
+        events=events, runner=runner, clock=_now, node_id=node.node_id, slots=settings.executions.slots
+    )
+    tasks = Tasks()
+    jobs = JobEngine(
+        access,
+        node_id=node.node_id,
+        tasks=tasks,
+        concurrency=settings.jobs.concurrency,
+        may_take=lambda: executions.free > 0,
+    )
     plugins = Plugins(
         events=events,
         history=PostgresPluginHistory(database),
         runner=runner,
-        executions=Executions(
-            events=events, runner=runner, clock=_now, node_id=node.node_id, slots=settings.executions.slots
-        ),
+        executions=executions,
         new_id=_new_id,
         node_id=node.node_id,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
@@ -157,7 +168,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
             redis_probe,
             EventStoreProbe(database),
             PluginRuntimeProbe(runner),
-            JobQueueProbe(plugins),
+            jobs.probe(executions),
             DiskProbe(Path(tempfile.gettempdir())),
         ),
         vital=VITAL,
@@ -188,6 +199,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         await database.connect()
+        stack.push_async_callback(jobs.close)
+        await jobs.start()
         stack.push_async_callback(redis_probe.close)
         stack.push_async_callback(directory.close)
         stack.push_async_callback(monitor.close)

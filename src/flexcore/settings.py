@@ -178,6 +178,20 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
     ] = 300
 
 
+class JobSettings(Struct, frozen=True, kw_only=True):
+    """Work from the queue: asynchronous executions and the steps of pipelines."""
+
+    concurrency: Annotated[
+        int,
+        option(
+            "Jobs that may run at once on this node; each execution among them takes a slot as well",
+            env="FLEXCORE_JOBS_CONCURRENCY",
+            ge=1,
+            le=1024,
+        ),
+    ] = 8
+
+
 class LogSettings(Struct, frozen=True, kw_only=True):
     """What is logged, and how much of it the logs routes can serve."""
 
@@ -250,6 +264,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis: RedisSettings = RedisSettings()
     event_store: EventStoreSettings = EventStoreSettings()
     executions: ExecutionSettings = ExecutionSettings()
+    jobs: JobSettings = JobSettings()
     logs: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     services: Annotated[

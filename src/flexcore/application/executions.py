@@ -45,6 +45,11 @@ class Executions:
         return self._slots
 
     @property
+    def free(self) -> int:
+        """How many more executions this node would take now; none while it drains."""
+        return 0 if self._draining else self._slots - self._active
+
+    @property
     def draining(self) -> bool:
         """Whether new executions are refused."""
         return self._draining

@@ -13,7 +13,7 @@ import pytest
 
 from flexcore.application.ports import Probe
 from flexcore.domain.errors import Unavailable
-from flexcore.infrastructure.telemetry.self_checks import DiskProbe, JobQueueProbe, PluginRuntimeProbe
+from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
 
 
 def disk(monkeypatch: pytest.MonkeyPatch, *, free: int, blocks: int) -> DiskProbe:
@@ -29,11 +29,6 @@ def test_a_disk_with_room_works(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_full_disk_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match=r"less than 5%; make room"):
         asyncio.run(disk(monkeypatch, free=100, blocks=8192).check())
-
-
-def test_the_job_queue_tells_how_busy_it_is() -> None:
-    plugins = SimpleNamespace(active_executions=3, slots=8)
-    assert asyncio.run(JobQueueProbe(plugins).check()).message == "3 of 8 execution slots busy; nothing is queued"
 
 
 def test_plugins_can_run_where_there_are_some() -> None:

@@ -24,10 +24,16 @@ MIGRATION_LOCK: Final = 7_305_201_001
 # What the runtime's role may do. Everything else it has is taken away, so a hand-made grant does not outlive a deploy.
 _RUNTIME_RIGHTS = (
     "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}",
+    "REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}",
     "GRANT USAGE ON SCHEMA public TO {role}",
     "GRANT SELECT, INSERT ON events TO {role}",
     "GRANT SELECT ON alembic_version TO {role}",
     "GRANT EXECUTE ON FUNCTION append_events TO {role}",
+    # The queue's functions and triggers run with the rights of whoever calls them.
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON procrastinate_jobs, procrastinate_workers, procrastinate_events, "
+    "procrastinate_periodic_defers TO {role}",
+    "GRANT USAGE ON SEQUENCE procrastinate_jobs_id_seq, procrastinate_events_id_seq TO {role}",
+    "GRANT SELECT, INSERT, DELETE ON execution_results, execution_cancellations TO {role}",
 )
 
 

@@ -174,8 +174,8 @@ def install(*, level: Level, buffer: LogBuffer, node_id: str, hidden: Iterable[s
     root.handlers[:] = [JsonLogHandler(lines, buffer, node_id, hidden)]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
-    # At info level these report each of our own health checks.
-    for chatty in ("httpx", "httpcore", "asyncio"):
+    # At info level these report each of our own health checks, and each job with its arguments.
+    for chatty in ("httpx", "httpcore", "asyncio", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

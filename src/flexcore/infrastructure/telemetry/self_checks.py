@@ -1,11 +1,10 @@
-"""Probes of what the node itself brings along: its plugins, its execution slots, its disk."""
+"""Probes of what the node itself brings along: its plugins, its disk."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginRunner, ProbeResult
 from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.telemetry.blocking import BlockingCall
@@ -31,21 +30,6 @@ class PluginRuntimeProbe:
         if number == 0:
             raise Unavailable(self.name, "there is no plugin to run; install this release again")
         return ProbeResult(None, f"{number} plugins can run here, each execution in a process of its own")
-
-
-class JobQueueProbe:
-    """Tells how busy the execution slots are. Nothing is queued: an execution runs at once or is refused."""
-
-    name: Final = "job_queue"
-
-    def __init__(self, plugins: Plugins) -> None:
-        self._plugins = plugins
-
-    async def check(self) -> ProbeResult:
-        """Count; full slots are no failure."""
-        return ProbeResult(
-            None, f"{self._plugins.active_executions} of {self._plugins.slots} execution slots busy; nothing is queued"
-        )
 
 
 class DiskProbe:

@@ -1,0 +1,1 @@
+"""The job queue in PostgreSQL: procrastinate, on FlexCore's own connections."""
