@@ -21,6 +21,7 @@ class PluginEvent(StrEnum):
     DISABLED = "PluginDisabled"
     UPGRADED = "PluginUpgraded"
     REMOVED = "PluginRemoved"
+    EXECUTION_QUEUED = "PluginExecutionQueued"
     EXECUTION_STARTED = "PluginExecutionStarted"
     EXECUTION_COMPLETED = "PluginExecutionCompleted"
     EXECUTION_FAILED = "PluginExecutionFailed"

@@ -19,6 +19,7 @@ def test_event_names_are_those_of_the_contract() -> None:
         "PluginDisabled",
         "PluginUpgraded",
         "PluginRemoved",
+        "PluginExecutionQueued",
         "PluginExecutionStarted",
         "PluginExecutionCompleted",
         "PluginExecutionFailed",

@@ -34,6 +34,9 @@ _RUNTIME_RIGHTS = (
     "procrastinate_periodic_defers TO {role}",
     "GRANT USAGE ON SEQUENCE procrastinate_jobs_id_seq, procrastinate_events_id_seq TO {role}",
     "GRANT SELECT, INSERT, DELETE ON execution_results, execution_cancellations TO {role}",
+    # Read models are made from the log and can be made again at any time.
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON projections TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON execution_history, plugin_inventory, system_metrics TO {role}",
 )
 
 

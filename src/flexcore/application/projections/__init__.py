@@ -1,0 +1,1 @@
+"""Projections: fold the event log into read models, each with the position it has reached."""
