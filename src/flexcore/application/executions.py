@@ -69,7 +69,7 @@ class Executions:
 
         Raises TooBusy, Unavailable (draining, or the event log does not answer), PluginFailed, ExecutionTimedOut.
         """
-        with self._slot():
+        with self.slot():
             caller = {"correlation_id": request.correlation_id, "user_id": user_id}
             record = ExecutionRecord(
                 request.execution_id, request.plugin_id, request.operation, {**caller, "node_id": self._node_id}
@@ -129,7 +129,8 @@ class Executions:
             )
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
+        """Hold one of this node's slots; raises TooBusy, or Unavailable while the node drains."""
         if self._draining:
             raise Unavailable("flexcore", f"node {self._node_id} is draining and takes no new executions; use another")
         if self._active >= self._slots:

@@ -21,6 +21,7 @@ from flexcore.application.ports import NewId, PluginHistory, PluginRequest, Plug
 from flexcore.domain.errors import Conflict, FieldError, InvalidInput, NotFound, Unavailable, VersionConflict
 from flexcore.domain.events import RecordedEvent
 from flexcore.domain.identifiers import check_plugin_id
+from flexcore.domain.manifest import PluginManifest
 from flexcore.domain.plugin import Plugin, PluginStatus
 
 MAX_PAGE = 200
@@ -143,6 +144,13 @@ class Plugins:
         Raises InvalidInput, NotFound, Conflict (not active), TooBusy (no slot), Unavailable (draining, or the event
         log does not answer), PluginFailed, ExecutionTimedOut. Cancelling it kills the plugin.
         """
+        return await self._executions.run(await self.prepare(command), command.user_id)
+
+    async def prepare(self, command: ExecutePlugin) -> PluginRequest:
+        """Check that this node can run a command, and give it an execution id.
+
+        Raises InvalidInput, NotFound, Conflict (not active, or its code is not here), Unavailable.
+        """
         if not MIN_TIMEOUT_SECONDS <= command.timeout_seconds <= self._max_timeout_seconds:
             raise InvalidInput.field(
                 "parameters.timeout_seconds", f"must be {MIN_TIMEOUT_SECONDS} to {self._max_timeout_seconds}"
@@ -154,7 +162,7 @@ class Plugins:
             raise Conflict(f"plugin '{plugin.id}' can't run on node {self._node_id}, which lacks its code")
         operation = manifest.operation(command.operation)
         operation.check(command.data, field="parameters.data")
-        request = PluginRequest(
+        return PluginRequest(
             execution_id=self._new_id(),
             plugin_id=plugin.id,
             operation=operation.name,
@@ -162,7 +170,12 @@ class Plugins:
             timeout_seconds=command.timeout_seconds,
             correlation_id=command.correlation_id,
         )
-        return await self._executions.run(request, command.user_id)
+
+    async def manifests(self) -> dict[str, PluginManifest]:
+        """The registered plugins that this node has the code of, by id; raises Unavailable."""
+        await self.register_builtins()
+        registered = {plugin.id for plugin in _replay(await self._history.lifecycle())}
+        return {plugin_id: manifest for plugin_id, manifest in self._runner.manifests.items() if plugin_id in registered}
 
     async def _register(self, plugin_id: str) -> None:
         manifest = self._runner.manifests[plugin_id]

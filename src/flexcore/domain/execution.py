@@ -1,7 +1,7 @@
 """One execution of a plugin, as the events it leaves in the plugin's stream."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -21,13 +21,14 @@ class ExecutionRecord:
     """Writes the events of one execution.
 
     They hold what was run, how long and how it ended; never the parameters or the result, which may be large or
-    secret.
+    secret. `part_of` names the pipeline and the step that the execution is for, if it is for one.
     """
 
     execution_id: str
     plugin_id: str
     operation: str
     metadata: Mapping[str, Any]
+    part_of: Mapping[str, str] = field(default_factory=dict)
 
     def started(self, timeout_seconds: float) -> NewEvent:
         """Tell that the plugin is about to run, for at most `timeout_seconds`."""
@@ -49,5 +50,5 @@ class ExecutionRecord:
         )
 
     def _event(self, event_type: PluginEvent, data: dict[str, Any]) -> NewEvent:
-        facts = {"execution_id": self.execution_id, "operation": self.operation, **data}
+        facts = {"execution_id": self.execution_id, "operation": self.operation, **self.part_of, **data}
         return NewEvent(event_type, self.plugin_id, PLUGIN_AGGREGATE, facts, self.metadata)
