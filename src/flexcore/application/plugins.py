@@ -172,10 +172,10 @@ class Plugins:
         )
 
     async def manifests(self) -> dict[str, PluginManifest]:
-        """The registered plugins that this node has the code of, by id; raises Unavailable."""
+        """Return those of the registered plugins that this node has the code of, by id; raises Unavailable."""
         await self.register_builtins()
         registered = {plugin.id for plugin in _replay(await self._history.lifecycle())}
-        return {plugin_id: manifest for plugin_id, manifest in self._runner.manifests.items() if plugin_id in registered}
+        return {plugin_id: found for plugin_id, found in self._runner.manifests.items() if plugin_id in registered}
 
     async def _register(self, plugin_id: str) -> None:
         manifest = self._runner.manifests[plugin_id]
