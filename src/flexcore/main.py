@@ -30,8 +30,11 @@ from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
+from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
 from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
+from flexcore.infrastructure.redis.connection import RedisAccess
+from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
 from flexcore.infrastructure.sandbox.runner import SubprocessRunner
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
@@ -123,7 +126,9 @@ async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket,
             drain_seconds=settings.drain_seconds,
             on_stopping=lambda: _tell_service_manager("STOPPING=1"),
         )
-        return 0 if await lifecycle.run() else EXIT_FORCED
+        ended_in_order = await lifecycle.run()
+    _logger.info("stopped")
+    return 0 if ended_in_order else EXIT_FORCED
 
 
 @asynccontextmanager
@@ -154,6 +159,12 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         new_id=_new_id,
         node_id=node.node_id,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
+    )
+    coordination = Coordination(
+        _redis_access(settings),
+        node_id=node.node_id,
+        incarnation=_new_id(),
+        terms=PostgresLeadershipTerms(database),
     )
     redis_probe = RedisProbe(
         host=settings.redis.host,
@@ -208,6 +219,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         with contextlib.suppress(FlexCoreError):
             # Not yet possible without PostgreSQL; then the first use of the plugins does it.
             await plugins.register_builtins()
+        stack.push_async_callback(coordination.close)
+        coordination.start()
         yield _Runtime(app, monitor, plugins, node)
 
 
@@ -226,6 +239,12 @@ def _access_policy(settings: Settings) -> AccessPolicy:
 def _runtime_access(settings: Settings) -> PostgresAccess:
     postgres = settings.postgres
     return PostgresAccess(postgres.host, postgres.port, postgres.database, postgres.user, _given(postgres.password))
+
+
+def _redis_access(settings: Settings) -> RedisAccess:
+    redis = settings.redis
+    password = None if redis.password is None else redis.password.reveal()
+    return RedisAccess(redis.host, redis.port, redis.username, password)
 
 
 def _given(secret: Secret | None) -> str:

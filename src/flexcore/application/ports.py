@@ -1,6 +1,6 @@
 """What the use cases need from the world, as protocols that the infrastructure implements."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -149,4 +149,44 @@ class Probe(Protocol):
 
     async def check(self) -> ProbeResult:
         """Verify the component once; any exception means that it does not work, its text says why."""
+        ...
+
+
+LiveMessage = Mapping[str, Any]
+"""A message of the live channel: its fields, and its `kind`."""
+
+
+class LiveChannel(Protocol):
+    """Tells all nodes, this one included, what has just happened, so that nobody has to wait for the next poll.
+
+    Messages may get lost, and all do while Redis is away: whoever listens also looks by itself every few seconds.
+    """
+
+    def publish(self, kind: str, **fields: Any) -> None:
+        """Send a small message; returns at once and never raises. This node's listeners are called right here."""
+        ...
+
+    def subscribe(self, kind: str, callback: Callable[[LiveMessage], None]) -> Callable[[], None]:
+        """Call `callback`, which must not block, for each message of a kind; call what is returned to end that."""
+        ...
+
+
+LeaderWork = Callable[[int], Awaitable[None]]
+"""Work of the leader, given the fencing token of its term."""
+
+
+class Leadership(Protocol):
+    """Whether this node leads the cluster. At most one node's writes as leader succeed, because PostgreSQL checks."""
+
+    @property
+    def token(self) -> int | None:
+        """The fencing token of this node's term; None while it does not lead."""
+        ...
+
+    def run_while_leading(self, name: str, work: LeaderWork) -> None:
+        """Run `work` in every term of this node, from its beginning; it is cancelled when the term ends.
+
+        What raises is started again after a pause; what returns is done for this term. A write as leader is in one
+        transaction with a check of the token, which raises LeadershipLost and so ends the term.
+        """
         ...

@@ -64,6 +64,10 @@ class Unavailable(FlexCoreError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class LeadershipLost(FlexCoreError):
+    """Another node leads since: what this one was about to write as leader was refused."""
+
+
 class PluginFailed(FlexCoreError):
     """The plugin broke: it crashed, was killed, or gave no usable answer."""
 

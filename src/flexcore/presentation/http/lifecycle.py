@@ -49,7 +49,6 @@ class Lifecycle:
                 self._draining.cancel()
             if self._server.server_state.tasks:
                 await asyncio.wait(self._server.server_state.tasks, timeout=_CANCELLATION_SECONDS)
-        _logger.info("stopped")
         return not self._forced
 
     @contextlib.contextmanager

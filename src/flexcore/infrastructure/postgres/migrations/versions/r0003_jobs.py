@@ -36,7 +36,8 @@ STATEMENTS = (
 def upgrade() -> None:
     """Create the queue and the tables."""
     # Its comments and messages hold percent signs, which a statement with parameters would take for placeholders.
-    op.get_bind().execution_options(no_parameters=True).exec_driver_sql(QUEUE.read_text(encoding="utf-8"))
+    queue = QUEUE.read_text(encoding="utf-8")
+    op.get_bind().exec_driver_sql(queue, execution_options={"no_parameters": True})
     for statement in STATEMENTS:
         op.execute(statement)
 
