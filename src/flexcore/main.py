@@ -40,7 +40,7 @@ from flexcore.infrastructure.sandbox.runner import SubprocessRunner
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
 from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
-from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
+from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
 from flexcore.presentation.http.access import AccessPolicy, BearerToken, EverybodyIsAdministrator
@@ -138,7 +138,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     metrics = Metrics(version=node.version, node_id=node.node_id)
     access = _runtime_access(settings)
     database = Database(access, node_id=node.node_id)
-    events = Events(MeteredEventStore(PostgresEventStore(database), metrics), _new_id)
+    events = Events(PostgresEventStore(database), _new_id)
+    events.listen(metrics.events_appended)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     executions = Executions(
         events=events, runner=runner, clock=_now, node_id=node.node_id, slots=settings.executions.slots

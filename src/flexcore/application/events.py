@@ -2,15 +2,25 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
-from flexcore.application.ports import EventPage, EventQuery, EventStore, NewId
+from flexcore.application.ports import (
+    Append,
+    Appended,
+    EventPage,
+    EventQuery,
+    EventStore,
+    FeedPoint,
+    Job,
+    NewId,
+    Receipt,
+)
 from flexcore.domain.errors import FieldError, InvalidInput
 from flexcore.domain.events import NewEvent, RecordedEvent, check_new_event
 
-__all__ = ["MAX_PAGE", "EventPage", "EventQuery", "Events", "NewEvent", "RecordedEvent"]
+__all__ = ["MAX_BATCH", "MAX_PAGE", "EventPage", "EventQuery", "Events", "NewEvent", "RecordedEvent"]
 
 MAX_PAGE: Final = 1000
 MAX_BATCH: Final = 1000
@@ -23,30 +33,52 @@ class Events:
     def __init__(self, store: EventStore, new_id: NewId) -> None:
         self._store = store
         self._new_id = new_id
+        self._listeners: list[Callable[[Appended], None]] = []
 
-    async def append(self, events: Sequence[NewEvent]) -> list[RecordedEvent]:
-        """Record `events` (1 to 1000), all or none, in their order.
+    def listen(self, listener: Callable[[Appended], None]) -> None:
+        """Call `listener` after every append of this node that recorded something; it must not raise."""
+        self._listeners.append(listener)
 
-        Raises InvalidInput, VersionConflict when an `expected_version` is not met, Unavailable.
+    async def append(
+        self, events: Sequence[NewEvent], *, jobs: Sequence[Job] = (), receipt: Receipt | None = None
+    ) -> Appended:
+        """Record `events` in their order, `jobs` and `receipt`: all or none, once for each receipt.
+
+        At most 1000 events, and none only beside jobs or a receipt. Raises InvalidInput, VersionConflict when an
+        `expected_version` is not met, Conflict when the receipt's key was used for another request, TooBusy,
+        Unavailable.
         """
-        if not 1 <= len(events) <= MAX_BATCH:
+        if len(events) > MAX_BATCH or not (events or jobs or receipt):
             raise InvalidInput.field("events", f"must be 1 to {MAX_BATCH} events, not {len(events)}")
         for index, event in enumerate(events):
             check_new_event(event, prefix=f"events[{index}]." if len(events) > 1 else "")
-        return await self._store.append([(self._new_id(), event) for event in events])
+        appended = await self._store.append(Append([(self._new_id(), event) for event in events], jobs, receipt))
+        if not appended.repeated:
+            for listener in self._listeners:
+                listener(appended)
+        return appended
 
     async def page(self, query: EventQuery) -> EventPage:
-        """Read the events matching `query` after its cursor, oldest first; raises InvalidInput, Unavailable."""
-        _check(query)
-        after = _position(query.cursor) if query.cursor is not None else 0
-        found = await self._store.read(replace(query, limit=query.limit + 1), after)
-        events = tuple(found[: query.limit])
-        next_cursor = _cursor(events[-1].position) if events else query.cursor
-        return EventPage(events, next_cursor, has_more=len(found) > query.limit)
+        """Read the events matching `query` after its cursor, oldest first; raises InvalidInput, Unavailable.
 
-    async def count(self) -> int:
-        """How many events the log holds; raises Unavailable."""
-        return await self._store.count()
+        With a time in the query their order is that of their times. A page ends early when its events are large.
+        """
+        _check(query)
+        after = _point(query.cursor) if query.cursor is not None else FeedPoint()
+        by_time = query.from_timestamp is not None or query.to_timestamp is not None
+        if query.cursor is not None and by_time is (after.timestamp is None):
+            raise _bad_cursor()
+        events, has_more = await self._store.read(query, after)
+        next_cursor = _cursor(events[-1], by_time=by_time) if events else query.cursor
+        return EventPage(tuple(events), next_cursor, has_more)
+
+    async def stream(self, aggregate_type: str, aggregate_id: str, after_version: int = 0) -> list[RecordedEvent]:
+        """Events of one aggregate, oldest first; raises Unavailable."""
+        return await self._store.stream(aggregate_type, aggregate_id, after_version)
+
+    async def head(self) -> int:
+        """Return the last position, which is how many events the log holds; raises Unavailable."""
+        return await self._store.head()
 
 
 def _check(query: EventQuery) -> None:
@@ -67,20 +99,23 @@ def _check(query: EventQuery) -> None:
         raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
 
 
-def _cursor(position: int) -> str:
-    return base64.urlsafe_b64encode(_CURSOR_PREFIX + str(position).encode()).decode().rstrip("=")
+def _cursor(event: RecordedEvent, *, by_time: bool) -> str:
+    place = f"{event.position}@{event.timestamp.isoformat()}" if by_time else str(event.position)
+    return base64.urlsafe_b64encode(_CURSOR_PREFIX + place.encode()).decode().rstrip("=")
 
 
-def _position(cursor: str) -> int:
+def _point(cursor: str) -> FeedPoint:
     try:
-        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        position = int(decoded.removeprefix(_CURSOR_PREFIX))
+        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+        position, _, timestamp = decoded.removeprefix(_CURSOR_PREFIX.decode()).partition("@")
+        point = FeedPoint(int(position), datetime.fromisoformat(timestamp) if timestamp else None)
     except (ValueError, binascii.Error) as error:
         raise _bad_cursor() from error
-    if not decoded.startswith(_CURSOR_PREFIX) or not 0 <= position < 2**63:
+    foreign = not decoded.startswith(_CURSOR_PREFIX.decode()) or not 0 <= point.position < 2**63
+    if foreign or (point.timestamp is not None and point.timestamp.tzinfo is None):
         raise _bad_cursor()
-    return position
+    return point
 
 
 def _bad_cursor() -> InvalidInput:
-    return InvalidInput.field("cursor", "must be a next_cursor from an earlier answer, unchanged")
+    return InvalidInput.field("cursor", "must be a next_cursor from an earlier answer to the same question, unchanged")

@@ -29,6 +29,14 @@ class EventQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedPoint:
+    """A place between two events: after `position`, and in the order of times after `timestamp`, then `position`."""
+
+    position: int = 0
+    timestamp: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventPage:
     """Part of a feed. `next_cursor` continues after its last event, also once newer ones have been appended."""
 
@@ -37,19 +45,77 @@ class EventPage:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that some node does, at least once; enqueued by the transaction that records the events.
+
+    `arguments` is JSON. Jobs with the same `lock` never run at the same time; none runs before `run_at`.
+    """
+
+    task: str
+    arguments: Mapping[str, Any]
+    lock: str | None = None
+    run_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Makes a request happen once: kept with its events, so that the same request again gets the first answer.
+
+    `key` is a scope, a colon and the caller's key, at most 300 characters. `fingerprint` tells another request under
+    the same key; `answer` is JSON.
+    """
+
+    key: str
+    fingerprint: str
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """What one caller wants recorded, all or none: events with their ids, jobs, a receipt."""
+
+    events: Sequence[tuple[str, NewEvent]]
+    jobs: Sequence[Job] = ()
+    receipt: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What is recorded. `repeated`: all of it was there before, and `answer` is that of the first time."""
+
+    events: tuple[RecordedEvent, ...]
+    answer: Any = None
+    repeated: bool = False
+
+
 class EventStore(Protocol):
     """An append-only log of events. Every method raises Unavailable while the database does not answer."""
 
-    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
-        """Record `events`, given with their ids, all or none; raises VersionConflict."""
+    async def append(self, append: Append) -> Appended:
+        """Record `append` durably; raises VersionConflict, Conflict (a key used for another request), TooBusy."""
         ...
 
-    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
-        """At most `query.limit` events after a position, oldest first; `query.cursor` is not looked at."""
+    async def read(self, query: EventQuery, after: FeedPoint) -> tuple[list[RecordedEvent], bool]:
+        """At most `query.limit` events after a point, and whether there are more; `query.cursor` is not looked at.
+
+        They come in the order of their positions, or, when the query has a time, in that of their times. A page ends
+        early when its events are large, but it is empty only if there are none.
+        """
         ...
 
-    async def count(self) -> int:
-        """How many events there are."""
+    async def stream(self, aggregate_type: str, aggregate_id: str, after_version: int = 0) -> list[RecordedEvent]:
+        """Events of one aggregate, oldest first."""
+        ...
+
+    async def feed(
+        self, after_position: int, limit: int, aggregate_types: Sequence[str] | None = None
+    ) -> list[RecordedEvent]:
+        """Events of at most `limit` positions after one, in their order; only of some aggregate types if given."""
+        ...
+
+    async def head(self) -> int:
+        """Return the last position, which is also how many events there are; 0 for none."""
         ...
 
 

@@ -88,7 +88,7 @@ def test_databases_belong_to_their_owners(node: Node, server: dict[str, Any]) ->
 
 
 def test_the_server_may_append_events_and_never_change_them(server: dict[str, Any]) -> None:
-    assert sorted(server["privileges"].get("public.events", [])) == ["INSERT", "SELECT"]
+    assert sorted(server["privileges"].get("public.events", [])) == ["SELECT"]
 
 
 def test_every_flexcore_node_has_a_session(node: Node, server: dict[str, Any], run) -> None:

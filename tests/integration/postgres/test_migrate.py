@@ -1,5 +1,6 @@
 """Migrations: complete, repeatable, safe when two nodes start at once, and clear when they can't run."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +9,14 @@ import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg import sql
 
+from flexcore.domain import chain
 from flexcore.domain.errors import FlexCoreError
 from flexcore.infrastructure.postgres import migrate as migrate_module
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.migrate import MigrationReport, migrate
+from flexcore.infrastructure.postgres.migrations.versions.r0001_events import STATEMENTS as FIRST_SCHEMA
 from flexcore.infrastructure.postgres.schema import SCHEMA_REVISION
 from tests.integration.conftest import access
 from tests.servers import PostgresServer, free_port
@@ -64,6 +68,43 @@ def test_nobody_changes_events(
         pytest.raises(psycopg.errors.InsufficientPrivilege, match=reason),
     ):
         connection.execute(statement)
+
+
+@pytest.mark.parametrize("table", ["events", "receipts"])
+def test_the_runtime_appends_through_the_function_alone(
+    postgres_server: PostgresServer, database_name: str, table: str
+) -> None:
+    with (
+        postgres_server.connect(postgres_server.runtime, database_name) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match=f"permission denied for table {table}"),
+    ):
+        connection.execute(sql.SQL("INSERT INTO {0} SELECT * FROM {0}").format(sql.Identifier(table)))
+
+
+def test_events_of_the_first_schema_are_chained(postgres_server: PostgresServer, empty_database: str) -> None:
+    owner = access(postgres_server, empty_database, postgres_server.owner)
+    with postgres_server.connect(postgres_server.owner, empty_database) as connection:
+        for statement in FIRST_SCHEMA:
+            connection.execute(statement)
+        connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+        for number in range(1, 4):
+            connection.execute(
+                "SELECT append_events(%s::uuid[], ARRAY['X'], ARRAY['Thing'], ARRAY['ä'], %s::jsonb[], "
+                "ARRAY['{}'::jsonb], ARRAY[NULL::bigint])",
+                ([uuid.uuid4()], [f'{{"number": {number}, "text": "ü"}}']),
+            )
+    assert migrate(owner, postgres_server.runtime) == MigrationReport("0001", SCHEMA_REVISION)
+    with postgres_server.connect(database=empty_database) as connection:
+        rows = connection.execute(
+            "SELECT position, id::text, version, recorded_at, type, aggregate_type, aggregate_id, data, metadata, hash "
+            "FROM events ORDER BY position"
+        ).fetchall()
+    assert [row[7] for row in rows] == [f'{{"text": "ü", "number": {number}}}' for number in (1, 2, 3)]
+    link = chain.GENESIS
+    for *content, stored in rows:
+        link = chain.link(link, *content)
+        assert stored == link
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def test_statistics_add_up(events: Events, history: PostgresPluginHistory)
     assert first.last_failed
 
     await events.append([broken.started(1), broken.failed(FailureReason.TIMED_OUT, "slow", 60)])
-    (started,) = await events.append([running.started(1)])
+    (started,) = (await events.append([running.started(1)])).events
     second = (await history.statistics(["p"]))["p"]
     assert (second.total, second.successful, second.failed, second.average_duration_ms) == (4, 1, 2, 30)
     assert second.last_execution == started.timestamp

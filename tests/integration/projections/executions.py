@@ -30,7 +30,7 @@ async def execute(events: Events, number: int, plugin_id: str = "p") -> list[Rec
             else execution.completed(success=True, execution_time_ms=index)
         )
         found += [execution.started(30), STRANGER, end]
-    return await events.append(found)
+    return list((await events.append(found)).events)
 
 
 def expected(events: Sequence[RecordedEvent]) -> list[dict[str, Any]]:

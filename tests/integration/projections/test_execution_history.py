@@ -70,10 +70,11 @@ async def test_one_execution(events: Events, history: PostgresExecutionHistory, 
 async def test_overdue_executions(events: Events, history: PostgresExecutionHistory, projector: Projector) -> None:
     late, later, ended, patient = record(), record(), record(), record()
     async with running(projector):
-        (first, *_) = await events.append([
+        appended = await events.append([
             late.started(1), later.started(2), ended.started(1), patient.started(300),
             ended.completed(success=True, execution_time_ms=1),
         ])  # fmt: skip
+        first = appended.events[0]
         found = await history.overdue(first.timestamp + timedelta(seconds=60))
         assert [row.execution_id for row in found] == [late.execution_id, later.execution_id]
         assert await history.overdue(first.timestamp) == []

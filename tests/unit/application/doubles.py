@@ -8,8 +8,19 @@ from datetime import UTC, datetime, timedelta
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import EventQuery, ExecutionStatistics, PluginRequest, PluginResult, ResourceUsage
-from flexcore.domain.errors import Unavailable, VersionConflict
+from flexcore.application.ports import (
+    Append,
+    Appended,
+    EventQuery,
+    ExecutionStatistics,
+    FeedPoint,
+    Job,
+    PluginRequest,
+    PluginResult,
+    Receipt,
+    ResourceUsage,
+)
+from flexcore.domain.errors import Conflict, Unavailable, VersionConflict
 from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, PluginEvent, RecordedEvent
 from flexcore.domain.manifest import Operation, Parameter, PluginManifest
 
@@ -34,41 +45,71 @@ class Log:
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
+        self.jobs: list[Job] = []
+        self.receipts: dict[str, tuple[Receipt, tuple[RecordedEvent, ...]]] = {}
         self.down = False
         self.hang = False
         self.before_append = lambda: None
 
-    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
+    async def append(self, append: Append) -> Appended:
         await self._answer()
         hook, self.before_append = self.before_append, lambda: None
         hook()
-        new: list[RecordedEvent] = []
-        for event_id, event in events:
-            version = self.version(event.aggregate_id)
-            if event.expected_version not in (None, version):
-                raise VersionConflict(f"expected {event.expected_version}, is {version}")
-            position = len(self.events) + 1
-            new.append(
-                RecordedEvent(
-                    event_id,
-                    position,
-                    event.type,
-                    event.aggregate_id,
-                    event.aggregate_type,
-                    version + 1,
-                    event.data,
-                    event.metadata,
-                    START + timedelta(seconds=position),
-                )
-            )
-            self.events.append(new[-1])
-        return new
+        if append.receipt is not None and (first := self.receipts.get(append.receipt.key)) is not None:
+            receipt, events = first
+            if receipt.fingerprint != append.receipt.fingerprint:
+                raise Conflict("the key was used for another request")
+            return Appended(events, receipt.answer, repeated=True)
+        before = len(self.events)
+        try:
+            for event_id, event in append.events:
+                self.events.append(self._recorded(event_id, event))
+        except VersionConflict:
+            del self.events[before:]
+            raise
+        new = tuple(self.events[before:])
+        self.jobs.extend(append.jobs)
+        if append.receipt is not None:
+            self.receipts[append.receipt.key] = (append.receipt, new)
+        return Appended(new, None if append.receipt is None else append.receipt.answer)
 
-    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
+    def _recorded(self, event_id: str, event: NewEvent) -> RecordedEvent:
+        version = self.version(event.aggregate_id)
+        if event.expected_version not in (None, version):
+            raise VersionConflict(f"expected {event.expected_version}, is {version}")
+        position = len(self.events) + 1
+        return RecordedEvent(
+            event_id,
+            position,
+            event.type,
+            event.aggregate_id,
+            event.aggregate_type,
+            version + 1,
+            event.data,
+            event.metadata,
+            START + timedelta(seconds=position),
+            f"{position:064x}",
+        )
+
+    async def read(self, query: EventQuery, after: FeedPoint) -> tuple[list[RecordedEvent], bool]:
         await self._answer()
-        return self.events[after_position:][: query.limit]
+        found = self.events[after.position :]
+        return found[: query.limit], len(found) > query.limit
 
-    async def count(self) -> int:
+    async def stream(self, aggregate_type: str, aggregate_id: str, after_version: int = 0) -> list[RecordedEvent]:
+        await self._answer()
+        stream = (aggregate_type, aggregate_id)
+        events = [event for event in self.events if (event.aggregate_type, event.aggregate_id) == stream]
+        return [event for event in events if event.version > after_version]
+
+    async def feed(
+        self, after_position: int, limit: int, aggregate_types: Sequence[str] | None = None
+    ) -> list[RecordedEvent]:
+        await self._answer()
+        found = self.events[after_position : after_position + limit]
+        return [event for event in found if aggregate_types is None or event.aggregate_type in aggregate_types]
+
+    async def head(self) -> int:
         await self._answer()
         return len(self.events)
 

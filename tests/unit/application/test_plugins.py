@@ -3,7 +3,7 @@
 import pytest
 
 from flexcore.application.plugin_views import ExecutePlugin
-from flexcore.application.ports import ResourceUsage
+from flexcore.application.ports import Append, ResourceUsage
 from flexcore.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, PluginEvent
 from tests.unit.application.doubles import Log, Runner, manifest, node
@@ -17,7 +17,7 @@ def command(plugin_id: str = "a", **changes: object) -> ExecutePlugin:
 
 
 async def change(log: Log, event_type: PluginEvent, plugin_id: str = "a") -> None:
-    await log.append([("x", NewEvent(event_type, plugin_id, PLUGIN_AGGREGATE))])
+    await log.append(Append([("x", NewEvent(event_type, plugin_id, PLUGIN_AGGREGATE))]))
 
 
 async def test_registration_happens_once_over_nodes_and_restarts() -> None:

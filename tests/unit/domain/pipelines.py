@@ -74,6 +74,7 @@ class Stream:
                     data=event.data,
                     metadata=event.metadata,
                     timestamp=at,
+                    hash=f"{number:064x}",
                 )
             )
             types.append(str(event.type))

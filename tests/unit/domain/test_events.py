@@ -34,7 +34,7 @@ def test_event_names_are_those_of_the_contract() -> None:
         {"aggregate_id": "any thing / ü"},
         {"expected_version": 0},
         {"type": "com.example.Thing-1_2"},
-        {"data": {"nested": [{"text": "\\u0000"}]}},
+        {"data": {"nested": [{"text": "\0"}]}},
     ],
 )
 def test_good(changes: dict[str, Any]) -> None:
@@ -54,10 +54,6 @@ def test_good(changes: dict[str, Any]) -> None:
         ({"aggregate_id": "x" * 256}, "aggregate_id"),
         ({"aggregate_id": "a\0"}, "aggregate_id"),
         ({"expected_version": -1}, "expected_version"),
-        ({"data": {"text": "a\0b"}}, "data"),
-        ({"data": {"deep": [{"x": ("\0",)}]}}, "data"),
-        ({"data": {"\0": 1}}, "data"),
-        ({"metadata": {"text": "\0"}}, "metadata"),
     ],
 )
 def test_bad(changes: dict[str, Any], field: str) -> None:

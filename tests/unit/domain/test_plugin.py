@@ -42,7 +42,7 @@ def registered(version: str = "1.0") -> tuple[str, dict[str, Any]]:
 def history(*facts: tuple[str, dict[str, Any]] | str) -> list[RecordedEvent]:
     pairs = [fact if isinstance(fact, tuple) else (fact, {}) for fact in facts]
     return [
-        RecordedEvent(f"id{n}", n, name, "p", PLUGIN_AGGREGATE, n, data, {}, START + timedelta(minutes=n))
+        RecordedEvent(f"id{n}", n, name, "p", PLUGIN_AGGREGATE, n, data, {}, START + timedelta(minutes=n), "0" * 64)
         for n, (name, data) in enumerate(pairs, start=1)
     ]
 

@@ -45,4 +45,5 @@ def _recorded(event: NewEvent, position: int) -> RecordedEvent:
         data=event.data,
         metadata=event.metadata,
         timestamp=at(position),
+        hash=f"{position:064x}",
     )

@@ -7,10 +7,13 @@ import pytest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 
-from flexcore.application.ports import PluginRequest, PluginResult, ResourceUsage
-from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed
-from flexcore.infrastructure.telemetry.metrics import MeteredEventStore, MeteredPluginRunner, Metrics
+from flexcore.application.events import Events
+from flexcore.application.ports import PluginRequest, PluginResult, Receipt, ResourceUsage
+from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed, Unavailable
+from flexcore.domain.events import NewEvent
+from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.presentation.http.routes.meta import METRICS_MEDIA_TYPE
+from tests.unit.application.doubles import Log
 
 REQUEST = PluginRequest("e-1", "json-processor", "process", {}, 30.0, "c-1")
 
@@ -96,18 +99,13 @@ def test_executions_are_counted_by_how_they_ended(
 
 
 def test_appended_events_are_counted_only_when_they_are_in_the_log(metrics: Metrics) -> None:
-    class Store:
-        refuses = False
-
-        async def append(self, events: list[object]) -> list[object]:
-            if self.refuses:
-                raise FlexCoreError("no")
-            return events
-
-    store = Store()
-    metered = MeteredEventStore(store, metrics)
-    asyncio.run(metered.append([("1", None), ("2", None)]))
-    store.refuses = True
-    with pytest.raises(FlexCoreError):
-        asyncio.run(metered.append([("3", None)]))
+    log = Log()
+    events = Events(log, lambda: "id")
+    events.listen(metrics.events_appended)
+    thing, receipt = NewEvent("ThingHappened", "a", "Thing"), Receipt("test:key", "f")
+    asyncio.run(events.append([thing, thing], receipt=receipt))
+    asyncio.run(events.append([thing], receipt=receipt))
+    log.down = True
+    with pytest.raises(Unavailable):
+        asyncio.run(events.append([thing]))
     assert samples(metrics)[("flexcore_events_appended_total", ())] == 2

@@ -49,10 +49,16 @@ class Database:
         self._queue = asyncio.Semaphore(connections)
         self._pool: asyncpg.Pool | None = None
         self._reason = "PostgreSQL is not connected yet"
+        self._silent = False
         self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def silent(self) -> bool:
+        """Whether PostgreSQL was given up because it did not answer, rather than because it ended."""
+        return self._silent
 
     async def connect(self) -> None:
         """Start connecting, and return after the first attempt, whether it succeeded or not."""
@@ -122,7 +128,8 @@ class Database:
         if already_known:
             return
         _log.warning("lost PostgreSQL: %s", connection_reason(error))
-        if isinstance(error, TimeoutError):
+        self._silent = isinstance(error, TimeoutError)
+        if self._silent:
             # A server that hangs leaves everybody waiting; let them all go now instead of one by one.
             pool.terminate()
         else:
@@ -149,10 +156,11 @@ class Database:
                 except CONNECT_FAILED as error:
                     if self._reason != (reason := connection_reason(error)):
                         _log.warning("no connection to PostgreSQL: %s; trying on", reason)
-                    self._reason = reason
+                    self._reason, self._silent = reason, isinstance(error, TimeoutError)
                     self._settled.set()
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, LAST_RETRY_SECONDS)
+            self._silent = False
             self._settled.set()
             _log.info("connected to PostgreSQL")
 
@@ -166,6 +174,7 @@ class Database:
             min_size=0,
             max_size=self._connections + 1,
             timeout=CONNECT_SECONDS,
+            reset=_reset,
             server_settings={
                 "application_name": self._application_name,
                 "statement_timeout": str(STATEMENT_TIMEOUT_MS),
@@ -198,6 +207,12 @@ async def _borrowed(pool: asyncpg.Pool) -> AsyncIterator[Connection]:
         raise
     finally:
         await pool.release(connection, timeout=CLOSE_SECONDS)
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    """Give a connection back as it was. Nobody here changes a session's state, so that costs no round trip."""
+    if connection.is_in_transaction():
+        raise asyncpg.InterfaceError("a connection came back in the middle of a transaction")
 
 
 async def _retire(pool: asyncpg.Pool) -> None:

@@ -26,7 +26,7 @@ _RUNTIME_RIGHTS = (
     "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}",
     "REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}",
     "GRANT USAGE ON SCHEMA public TO {role}",
-    "GRANT SELECT, INSERT ON events TO {role}",
+    "GRANT SELECT ON events, receipts TO {role}",
     "GRANT SELECT ON alembic_version TO {role}",
     "GRANT EXECUTE ON FUNCTION append_events TO {role}",
     # The queue's functions and triggers run with the rights of whoever calls them.

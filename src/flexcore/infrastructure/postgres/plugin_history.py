@@ -28,9 +28,10 @@ _EXECUTIONS = f"""
 WITH executions AS (
     SELECT aggregate_id, position, recorded_at,
            type = '{PluginEvent.EXECUTION_STARTED}' AS started,
-           type = '{PluginEvent.EXECUTION_COMPLETED}' AND data->'success' IS NOT DISTINCT FROM 'true' AS successful,
-           CASE jsonb_typeof(data->'execution_time_ms')
-               WHEN 'number' THEN (data->>'execution_time_ms')::float8
+           type = '{PluginEvent.EXECUTION_COMPLETED}'
+               AND data::jsonb->'success' IS NOT DISTINCT FROM 'true' AS successful,
+           CASE jsonb_typeof(data::jsonb->'execution_time_ms')
+               WHEN 'number' THEN (data::jsonb->>'execution_time_ms')::float8
            END AS duration_ms
     FROM events
     WHERE type = ANY($1) AND aggregate_type = $2 AND position > $3 AND position <= $4

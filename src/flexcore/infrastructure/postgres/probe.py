@@ -81,7 +81,8 @@ class EventStoreProbe:
                     "run 'flexcore migrate'",
                 )
             events, may_append = await connection.fetchrow(
-                "SELECT coalesce(max(position), 0), has_table_privilege('events', 'INSERT') FROM events"
+                "SELECT coalesce(max(position), 0), has_function_privilege('append_events'::regproc, 'EXECUTE') "
+                "FROM events"
             )
             if not may_append:
                 raise Unavailable(EVENT_STORE, "FlexCore's role may not append events; run 'flexcore migrate'")

@@ -1,7 +1,7 @@
 """Prometheus metrics of the process."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from platform import python_version
 from typing import Final
 
@@ -9,16 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from flexcore.application.ports import (
-    EventQuery,
-    EventStore,
-    PluginRequest,
-    PluginResult,
-    PluginRunner,
-    ResourceUsage,
-)
+from flexcore.application.ports import Appended, PluginRequest, PluginResult, PluginRunner, ResourceUsage
 from flexcore.domain.errors import ExecutionTimedOut
-from flexcore.domain.events import NewEvent, RecordedEvent
 from flexcore.domain.manifest import PluginManifest
 
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -88,9 +80,9 @@ class Metrics:
         self._executions.labels(plugin, outcome).inc()
         self._execution_seconds.labels(plugin).observe(seconds)
 
-    def events_appended(self, number: int) -> None:
+    def events_appended(self, appended: Appended) -> None:
         """Count events that are in the log now."""
-        self._events.inc(number)
+        self._events.inc(len(appended.events))
 
     def watch_dependencies(self, up: Callable[[], Mapping[str, bool]]) -> None:
         """Show what `up` says about each dependency whenever the metrics are read."""
@@ -112,28 +104,6 @@ class _Dependencies(Collector):
         for name, works in self._up().items():
             family.add_metric((name,), float(works))
         yield family
-
-
-class MeteredEventStore:
-    """An event store that counts what it appends."""
-
-    def __init__(self, store: EventStore, metrics: Metrics) -> None:
-        self._store = store
-        self._metrics = metrics
-
-    async def append(self, events: Sequence[tuple[str, NewEvent]]) -> list[RecordedEvent]:
-        """Append and count."""
-        recorded = await self._store.append(events)
-        self._metrics.events_appended(len(recorded))
-        return recorded
-
-    async def read(self, query: EventQuery, after_position: int) -> list[RecordedEvent]:
-        """Read, as the store does."""
-        return await self._store.read(query, after_position)
-
-    async def count(self) -> int:
-        """Count, as the store does."""
-        return await self._store.count()
 
 
 class MeteredPluginRunner:

@@ -1,7 +1,9 @@
 """Serves one path: picks the operation by method, checks access and input, calls the handler, encodes its answer."""
 
+import asyncio
+import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +13,7 @@ from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy
 from flexcore.presentation.http.operations import Answer, Call, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
-from flexcore.presentation.http.validation import decode_body, decode_query, read_body
+from flexcore.presentation.http.validation import decode_body, decode_query, idempotency_key, read_body
 
 ROUTE: Final = "flexcore.route"
 """Scope key: the path template of the request's route, for metrics and the log."""
@@ -51,7 +53,8 @@ class _Caller:
         self._max_body_bytes = max_body_bytes
         self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
         self._headers = {
-            status: (b"content-type", content.media_type.encode()) for status, content in operation.answers.items()
+            status: [(b"content-type", content.media_type.encode())] if content.media_type else []
+            for status, content in operation.answers.items()
         }
         self._json = {status for status, content in operation.answers.items() if content.media_type == _JSON.decode()}
         self._query = functools.lru_cache(maxsize=16)(lambda text: decode_query(text, operation.query))
@@ -61,21 +64,51 @@ class _Caller:
         if not operation.open:
             self._access.check(scope)
         query = self._query(scope["query_string"])
+        key = idempotency_key(scope) if operation.idempotent else None
         body: Any = None
         if self._decoder is not None:
             body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
         try:
-            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION]))
+            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key))
         except FlexCoreError as error:
             raise from_failure(error) from error
-        await self._send(answer, send)
-
-    async def _send(self, answer: Answer, send: Send) -> None:
-        content = _encode(answer.content) if answer.status in self._json else answer.content
-        headers = [self._headers[answer.status], (b"content-length", str(len(content)).encode())]
+        headers = [*self._headers[answer.status]]
         headers.extend((name.encode(), value.encode()) for name, value in answer.headers.items())
+        if isinstance(answer.content, AsyncIterator):
+            await _stream(answer, headers, receive, send)
+            return
+        content = _encode(answer.content) if answer.status in self._json else answer.content or b""
+        headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+
+async def _stream(answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
+    """Send what the answer's iterator gives, until it ends or the client goes."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+
+    async def pass_on() -> None:
+        async for chunk in answer.content:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    sending = asyncio.create_task(pass_on())
+    gone = asyncio.create_task(_disconnect(receive))
+    try:
+        await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+    finally:
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.wait((sending, gone))
+        with contextlib.suppress(AttributeError):
+            await answer.content.aclose()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def no_such_path(scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,6 +10,13 @@ from flexcore.presentation.http.operations import Operation
 from flexcore.presentation.http.problems import MEDIA_TYPE, Problem
 
 _REFERENCE: Final = "#/components/schemas/{name}"
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same request again under the same key is done once and answered alike",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
 _CORRELATION: Final = {"$ref": "#/components/headers/CorrelationId"}
 
 
@@ -56,7 +63,11 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
         "summary": operation.summary,
         "tags": [operation.tag],
         "security": [] if operation.open else [{"token": []}],
-        "parameters": [*_path_parameters(operation), *_query_parameters(operation)],
+        "parameters": [
+            *_path_parameters(operation),
+            *_query_parameters(operation),
+            *([_IDEMPOTENCY_KEY] if operation.idempotent else []),
+        ],
         "responses": _responses(operation, schema_of),
     }
     if operation.body is not None:
@@ -97,7 +108,7 @@ def _responses(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
         responses[str(status)] = {
             "description": content.description,
             "headers": {"X-Correlation-ID": _CORRELATION},
-            "content": {content.media_type: {"schema": schema}},
+            **({"content": {content.media_type: {"schema": schema}}} if content.media_type else {}),
         }
     for status in operation.all_problems:
         responses[str(status)] = {

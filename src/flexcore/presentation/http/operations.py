@@ -22,11 +22,16 @@ class Call(Generic[Query, Body]):
     query: Query
     body: Body
     correlation_id: str
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back. `content` is encoded as JSON, unless it is bytes of the declared media type."""
+    """What a handler gives back.
+
+    `content` is encoded as JSON, unless it is of another declared media type: then it is bytes, or an iterator of
+    bytes that are sent as they come. None is no content.
+    """
 
     content: Any
     status: int = 200
@@ -35,7 +40,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an answer holds, for the OpenAPI document: a type msgspec can describe, or text of another media type."""
+    """What an answer holds, for the OpenAPI document: a type msgspec can describe, or text of another media type.
+
+    An answer of no media type has no content.
+    """
 
     type: Any
     description: str
@@ -49,11 +57,12 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Answer]]
 class Operation:
     """One method of one path.
 
+    `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     name: str
     summary: str
@@ -63,6 +72,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     query: type[Struct] = NoParameters
     body: Any = None
+    idempotent: bool = False
     open: bool = False
 
     @property

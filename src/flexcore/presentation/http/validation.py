@@ -14,6 +14,7 @@ _AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`$")
 _MAX_PARAMETERS: Final = 100
+_KEY: Final = re.compile(rb"[\x21-\x7e]{1,200}")
 
 
 class ClientGoneError(Exception):
@@ -39,6 +40,17 @@ def decode_query(query_string: bytes, into: type[Struct]) -> Struct:
         wrong = _problem_field(str(error), known=into.__struct_encode_fields__)
         # In a query everything is text, so saying that the value was one helps nobody.
         raise _wrong_parameter(wrong.field, wrong.message.removesuffix(", got str")) from error
+
+
+def idempotency_key(scope: Scope) -> str | None:
+    """Return the request's Idempotency-Key, None if it has none; raises HttpError 400."""
+    values = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not values:
+        return None
+    if len(values) > 1 or _KEY.fullmatch(values[0]) is None:
+        message = "must be 1 to 200 visible ASCII characters, given once"
+        raise bad_request(f"Header Idempotency-Key {message}.", ProblemField("Idempotency-Key", message))
+    return str(values[0], "ascii")
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:

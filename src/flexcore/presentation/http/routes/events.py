@@ -7,7 +7,8 @@ from msgspec import Meta, Struct
 
 from flexcore.application.events import MAX_BATCH, MAX_PAGE, EventPage, EventQuery, Events
 from flexcore.domain.errors import InvalidInput
-from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, RecordedEvent
+from flexcore.domain.events import OWN_AGGREGATES, NewEvent, RecordedEvent
+from flexcore.presentation.http.idempotency import receipt
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 # As far as every JSON reader counts exactly, and far beyond any stream.
@@ -90,6 +91,7 @@ class EventRoutes:
                 tag="events",
                 handler=self._append,
                 body=EventBody,
+                idempotent=True,
                 answers={201: Content(Recorded, "Recorded")},
                 problems=(409, 429, 503),
             ),
@@ -101,6 +103,7 @@ class EventRoutes:
                 tag="events",
                 handler=self._append_batch,
                 body=EventBatch,
+                idempotent=True,
                 answers={201: Content(RecordedBatch, "Recorded")},
                 problems=(409, 429, 503),
             ),
@@ -122,16 +125,17 @@ class EventRoutes:
         return Answer(found)
 
     async def _append(self, call: Call[NoParameters, EventBody]) -> Answer:
-        (recorded,) = await self._events.append([_new_event(call.body, call.correlation_id, prefix="")])
-        return Answer(_recorded(recorded), 201)
+        event = _new_event(call.body, call.correlation_id, prefix="")
+        appended = await self._events.append([event], receipt=receipt("appendEvent", call))
+        return Answer(_recorded(appended.events[0]), 201)
 
     async def _append_batch(self, call: Call[NoParameters, EventBatch]) -> Answer:
         events = [
             _new_event(body, call.correlation_id, prefix=f"events[{index}].")
             for index, body in enumerate(call.body.events)
         ]
-        recorded = await self._events.append(events)
-        return Answer(RecordedBatch([_recorded(event) for event in recorded]), 201)
+        appended = await self._events.append(events, receipt=receipt("appendEvents", call))
+        return Answer(RecordedBatch([_recorded(event) for event in appended.events]), 201)
 
 
 def _in_utc(field: str, moment: datetime | None) -> datetime | None:
@@ -142,9 +146,9 @@ def _in_utc(field: str, moment: datetime | None) -> datetime | None:
 
 
 def _new_event(body: EventBody, correlation_id: str, prefix: str) -> NewEvent:
-    if body.aggregate_type == PLUGIN_AGGREGATE:
-        # They decide what FlexCore believes about its plugins.
-        raise InvalidInput.field(f"{prefix}aggregate_type", f"must not be {PLUGIN_AGGREGATE}: FlexCore records those")
+    if body.aggregate_type in OWN_AGGREGATES:
+        message = f"must be none of {', '.join(sorted(OWN_AGGREGATES))}: FlexCore alone records those"
+        raise InvalidInput.field(f"{prefix}aggregate_type", message)
     return NewEvent(
         type=body.type,
         aggregate_id=body.aggregate_id,

@@ -130,6 +130,6 @@ class StatusRoutes:
         try:
             async with asyncio.timeout(_COUNT_SECONDS):
                 active = await self._plugins.page(status="active", type=None, limit=1, offset=0)
-                return active.total, await self._events.count()
+                return active.total, await self._events.head()
         except (Unavailable, TimeoutError):
             return None, None

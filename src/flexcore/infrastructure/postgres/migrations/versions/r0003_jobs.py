@@ -6,7 +6,7 @@ from typing import Final
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 QUEUE: Final = Path(__file__).parents[1] / "procrastinate_3_10.sql"
 
