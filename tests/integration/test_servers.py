@@ -12,8 +12,9 @@ from tests.servers.server import clear_up, find_program
 
 TEST_RUN = """
 import sys
+from tests.crash.disk import SmallDisk
 from tests.servers import PostgresServer, RedisServer
-for server in (PostgresServer(), RedisServer()):
+for server in (PostgresServer(), RedisServer(), SmallDisk(1)):
     server.start()
     print(server.pid, server.directory, flush=True)
 sys.stdin.read()
@@ -32,7 +33,7 @@ def test_a_test_run_that_is_killed_leaves_nothing() -> None:
     )
     assert run.stdin is not None
     assert run.stdout is not None
-    started = [run.stdout.readline().split() for _ in range(2)]
+    started = [run.stdout.readline().split() for _ in range(3)]
     run.send_signal(signal.SIGKILL)
     run.wait()
     run.stdin.close()

@@ -2,26 +2,44 @@
 
 import secrets
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
 
 from tests.servers.server import START_SECONDS, Login, Server, find_program
 
+DURABLE = MappingProxyType({"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"})
+"""Settings for a server of which a test believes that what it acknowledged is on the disk."""
+
 
 class PostgresServer(Server):
-    """PostgreSQL with data checksums and scram-sha-256 only, and FlexCore's two roles."""
+    """PostgreSQL with data checksums and scram-sha-256 only, and FlexCore's two roles.
+
+    It forgoes fsync unless `settings` say otherwise. `data` and `wal` are places outside its own directory for the
+    data and the write-ahead log, `environ` are variables that the server runs with.
+    """
 
     name = "postgresql"
     owner = "flexcore_owner"
     runtime = "flexcore"
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        data: Path | None = None,
+        wal: Path | None = None,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._programs = _postgres_programs()
-        super().__init__()
+        super().__init__(environ)
         self._passwords = {role: secrets.token_urlsafe(12) for role in ("postgres", self.owner, self.runtime)}
-        self._data = self.directory / "data"
+        self._settings = settings
+        self._data = data or self.directory / "data"
+        self._wal = wal
 
     def login(self, role: str, database: str = "postgres") -> Login:
         """How `role` (postgres, flexcore_owner or flexcore) reaches `database`."""
@@ -80,6 +98,7 @@ class PostgresServer(Server):
                     "--encoding=UTF8",
                     "--locale=C.UTF-8",
                     "--no-sync",
+                    *([] if self._wal is None else [f"--waldir={self._wal}"]),
                 ],
                 log,
             )
@@ -95,6 +114,7 @@ class PostgresServer(Server):
             "shared_buffers": "32MB",
             "max_connections": "60",
             "log_min_messages": "warning",
+            **self._settings,
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         return [str(self._programs / "postgres"), "-D", str(self._data), *options]

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,8 +67,9 @@ class Server(ABC):
 
     name: str
 
-    def __init__(self) -> None:
-        self._account = _unprivileged_account()
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._account = unprivileged_account()
+        self._environ = dict(environ or {})
         clear_up()
         self.directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{self.name}-"))
         if self._account is not None:
@@ -163,7 +164,7 @@ class Server(ABC):
             subprocess.Popen,
             command,
             cwd=self.directory,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.directory)},
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.directory), **self._environ},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -201,7 +202,7 @@ def find_program(name: str, package: str) -> str:
     return path
 
 
-def _unprivileged_account() -> pwd.struct_passwd | None:
+def unprivileged_account() -> pwd.struct_passwd | None:
     """Who runs the servers when we are root, whom PostgreSQL refuses; None keeps the present user."""
     if os.geteuid() != 0:
         return None
