@@ -1,7 +1,9 @@
-"""The `flexcore` command: serve, migrate, check-config, version."""
+"""The `flexcore` command: serve, migrate, projections, check-config, version."""
 
+import logging
 import os
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
@@ -9,12 +11,15 @@ from typing import Final, NoReturn
 import click
 
 from flexcore import main as composition
+from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.server import ListenError
 
 DEFAULT_CONFIG: Final = Path("/etc/flexcore/config.yaml")
 _SERVER_SECRETS: Final = ("auth.token", "postgres.password")
+
+_PROGRESS_SECONDS: Final = 2.0
 
 _config_option = click.option(
     "--config",
@@ -27,6 +32,8 @@ _config_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run and manage a FlexCore node."""
+    # A command says itself what went wrong, in one line; the server sets up its own log.
+    logging.getLogger("flexcore").addHandler(logging.NullHandler())
 
 
 @main.command()
@@ -53,6 +60,48 @@ def migrate(path: Path | None) -> None:
         click.echo(f"the schema is at revision {report.after} already")
     else:
         click.echo(f"the schema went from revision {report.before or 'none'} to {report.after}")
+
+
+@main.group()
+def projections() -> None:
+    """Look after the read models, which are made from the event log."""
+
+
+@projections.command("list")
+@_config_option
+def list_projections(path: Path | None) -> None:
+    """Show every read model with the event it has reached."""
+    configuration = _load(path, required=("postgres.password",))
+    try:
+        generations, head = composition.list_projections(configuration.settings)
+    except FlexCoreError as error:
+        _fail(str(error), os.EX_UNAVAILABLE)
+    click.echo(f"{'NAME':<20}{'STATUS':<10}{'VERSION':>7}{'POSITION':>14}{'BEHIND':>12}  PROBLEM")
+    for found in generations:
+        behind = max(head - found.position, 0)
+        line = f"{found.name:<20}{found.status:<10}{found.version:>7}{found.position:>14}{behind:>12}"
+        click.echo(f"{line}  {found.failure}" if found.failure else line)
+
+
+@projections.command("rebuild")
+@click.argument("name", type=click.Choice(sorted(PROJECTIONS)))
+@_config_option
+def rebuild_projection(name: str, path: Path | None) -> None:
+    """Build a read model anew from the whole log; the old one answers until the new one takes over."""
+    configuration = _load(path, required=("postgres.password",))
+    started = last = time.monotonic()
+
+    def progress(position: int, head: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PROGRESS_SECONDS:
+            last = time.monotonic()
+            click.echo(f"event {position} of {max(head, position)}", err=True)
+
+    try:
+        position = composition.rebuild_projection(configuration.settings, name, progress)
+    except FlexCoreError as error:
+        _fail(str(error), os.EX_UNAVAILABLE)
+    click.echo(f"{name} was rebuilt from {position} events in {time.monotonic() - started:.1f} s")
 
 
 @main.command("check-config")

@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,16 +23,19 @@ from flexcore.application.executions import Executions
 from flexcore.application.health import HealthMonitor, Status
 from flexcore.application.jobs import Tasks
 from flexcore.application.plugins import Plugins
+from flexcore.application.ports import Appended, LiveChannel
 from flexcore.application.services import ServiceView
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
 from flexcore.infrastructure.jobs.engine import JobEngine
+from flexcore.infrastructure.postgres import read_model_maintenance as maintenance
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
 from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
+from flexcore.infrastructure.postgres.read_models import ReadModels
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
@@ -58,6 +61,7 @@ from flexcore.presentation.http.server import Server, TlsFiles, bind
 from flexcore.settings import Secret, Settings
 
 if TYPE_CHECKING:
+    from flexcore.application.projections.ports import Generation
     from flexcore.infrastructure.postgres.migrate import MigrationReport
 
 VITAL: Final = frozenset({"postgresql", "event_store"})
@@ -110,6 +114,21 @@ def migrate(settings: Settings) -> "MigrationReport":
     return migrations.migrate(owner, runtime_role=postgres.user)
 
 
+def list_projections(settings: Settings) -> tuple[list["Generation"], int]:
+    """Return every generation of a read model and the position of the newest event; raises Unavailable."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(maintenance.generations(_runtime_access(settings), settings.node_id))
+
+
+def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, int], None]) -> int:
+    """Build a read model anew and return the position it reached; raises Conflict, Unavailable.
+
+    `progress` is told the position and that of the newest event.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(maintenance.rebuild(_runtime_access(settings), settings.node_id, name, progress))
+
+
 async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
     url = _url(listener, tls, settings.node_id)
     async with _runtime(settings, buffer, url) as runtime:
@@ -138,7 +157,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     metrics = Metrics(version=node.version, node_id=node.node_id)
     access = _runtime_access(settings)
     database = Database(access, node_id=node.node_id)
-    events = Events(PostgresEventStore(database), _new_id)
+    store = PostgresEventStore(database)
+    events = Events(store, _new_id)
     events.listen(metrics.events_appended)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     executions = Executions(
@@ -152,20 +172,24 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         concurrency=settings.jobs.concurrency,
         may_take=lambda: executions.free > 0,
     )
-    plugins = Plugins(
-        events=events,
-        history=PostgresPluginHistory(database),
-        runner=runner,
-        executions=executions,
-        new_id=_new_id,
-        node_id=node.node_id,
-        max_timeout_seconds=settings.executions.max_timeout_seconds,
-    )
     coordination = Coordination(
         _redis_access(settings),
         node_id=node.node_id,
         incarnation=_new_id(),
         terms=PostgresLeadershipTerms(database),
+    )
+    events.listen(lambda appended: _tell_of(coordination.channel, appended))
+    read_models = ReadModels(database, store, coordination.channel, coordination.leadership)
+    metrics.watch_projections(lambda: read_models.lag.events)
+    plugins = Plugins(
+        events=events,
+        history=PostgresPluginHistory(database),
+        inventory=read_models.plugins,
+        runner=runner,
+        executions=executions,
+        new_id=_new_id,
+        node_id=node.node_id,
+        max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
     redis_probe = RedisProbe(
         host=settings.redis.host,
@@ -213,6 +237,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         await database.connect()
         stack.push_async_callback(jobs.close)
         await jobs.start()
+        stack.push_async_callback(read_models.close)
+        read_models.start()
         stack.push_async_callback(redis_probe.close)
         stack.push_async_callback(directory.close)
         stack.push_async_callback(monitor.close)
@@ -223,6 +249,12 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         stack.push_async_callback(coordination.close)
         coordination.start()
         yield _Runtime(app, monitor, plugins, node)
+
+
+def _tell_of(channel: LiveChannel, appended: Appended) -> None:
+    """Wake those who follow the log, on all nodes."""
+    if appended.events:
+        channel.publish("events", position=appended.events[-1].position)
 
 
 def _plugin_configuration(settings: Settings) -> dict[str, dict[str, str]]:

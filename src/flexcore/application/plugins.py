@@ -18,6 +18,7 @@ from flexcore.application.plugin_views import (
     health_of,
 )
 from flexcore.application.ports import NewId, PluginHistory, PluginRequest, PluginRunner
+from flexcore.application.read_models.plugin_inventory import PluginInventory
 from flexcore.domain.errors import Conflict, FieldError, InvalidInput, NotFound, Unavailable, VersionConflict
 from flexcore.domain.events import RecordedEvent
 from flexcore.domain.identifiers import check_plugin_id
@@ -44,6 +45,7 @@ class Plugins:
         *,
         events: Events,
         history: PluginHistory,
+        inventory: PluginInventory,
         runner: PluginRunner,
         executions: Executions,
         new_id: NewId,
@@ -52,6 +54,7 @@ class Plugins:
     ) -> None:
         self._events = events
         self._history = history
+        self._inventory = inventory
         self._runner = runner
         self._executions = executions
         self._new_id = new_id
@@ -120,7 +123,7 @@ class Plugins:
     async def status(self, plugin_id: str) -> PluginStatusView:
         """How one plugin fares; raises NotFound, Unavailable."""
         plugin = await self._find(plugin_id)
-        statistics = (await self._history.statistics([plugin.id]))[plugin.id]
+        statistics = (await self._inventory.statistics([plugin.id]))[plugin.id]
         status = self._status(plugin)
         return PluginStatusView(
             id=plugin.id,
@@ -203,7 +206,7 @@ class Plugins:
         return plugin
 
     async def _views(self, plugins: list[Plugin]) -> tuple[PluginView, ...]:
-        statistics = await self._history.statistics([plugin.id for plugin in plugins])
+        statistics = await self._inventory.statistics([plugin.id for plugin in plugins])
         return tuple(PluginView.of(plugin, self._status(plugin), statistics[plugin.id]) for plugin in plugins)
 
     def _status(self, plugin: Plugin) -> PluginStatus:

@@ -1,6 +1,6 @@
 """What the use cases need from the world, as protocols that the infrastructure implements."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -144,10 +144,6 @@ class PluginHistory(Protocol):
 
     async def stream_version(self, plugin_id: str) -> int:
         """Version of the plugin's stream, 0 if it has none."""
-        ...
-
-    async def statistics(self, plugin_ids: Iterable[str]) -> Mapping[str, ExecutionStatistics]:
-        """Count and time the executions of each of `plugin_ids`."""
         ...
 
 

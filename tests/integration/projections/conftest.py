@@ -2,19 +2,19 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from flexcore.application.events import Events
+from flexcore.application.ports import LeaderWork
 from flexcore.application.projections.follower import Follower
 from flexcore.application.projections.freshness import Freshness
 from flexcore.application.projections.projector import Projector
 from flexcore.application.read_models.execution_history import ExecutionHistoryProjection
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
-from flexcore.infrastructure.postgres.event_feed import PostgresEventFeed
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.execution_history import PostgresExecutionHistory
 from flexcore.infrastructure.postgres.projections import PostgresProjections
@@ -32,13 +32,13 @@ async def database(runtime_access: PostgresAccess) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def events(database: Database) -> Events:
-    return Events(PostgresEventStore(database), lambda: str(uuid.uuid4()))
+def feed(database: Database) -> PostgresEventStore:
+    return PostgresEventStore(database)
 
 
 @pytest.fixture
-def feed(database: Database) -> PostgresEventFeed:
-    return PostgresEventFeed(database)
+def events(feed: PostgresEventStore) -> Events:
+    return Events(feed, lambda: str(uuid.uuid4()))
 
 
 @pytest.fixture
@@ -47,18 +47,22 @@ def projections(database: Database) -> PostgresProjections:
 
 
 @pytest.fixture
-def projector(feed: PostgresEventFeed, projections: PostgresProjections) -> Projector:
+def projector(feed: PostgresEventStore, projections: PostgresProjections) -> Projector:
     return Projector([PROJECTION], feed, projections)
 
 
 @pytest.fixture
-def history(database: Database, projections: PostgresProjections, projector: Projector) -> PostgresExecutionHistory:
-    return PostgresExecutionHistory(database, Freshness(projections, projector.nudge))
+async def history(
+    database: Database, feed: PostgresEventStore, projections: PostgresProjections, projector: Projector
+) -> AsyncIterator[PostgresExecutionHistory]:
+    freshness = Freshness(feed, projections, projector.nudge)
+    yield PostgresExecutionHistory(database, freshness)
+    await freshness.close()
 
 
 @pytest.fixture
 def follower(
-    feed: PostgresEventFeed, projections: PostgresProjections
+    feed: PostgresEventStore, projections: PostgresProjections
 ) -> Callable[..., "asyncio.Future[Follower[object]]"]:
     """Make a follower of the live generation, as one node would."""
 
@@ -69,10 +73,33 @@ def follower(
     return make  # type: ignore[return-value]
 
 
+class Leader:
+    """Leadership of a node that leads for the length of `term`."""
+
+    def __init__(self, token: int) -> None:
+        self.token: int | None = token
+        self._work: list[LeaderWork] = []
+
+    def run_while_leading(self, name: str, work: LeaderWork) -> None:
+        self._work.append(work)
+
+    @asynccontextmanager
+    async def term(self) -> AsyncIterator[None]:
+        assert self.token is not None
+        async with _running([work(self.token) for work in self._work]):
+            yield
+
+
 @asynccontextmanager
-async def running(*projectors: Projector) -> AsyncIterator[None]:
+async def running(*projectors: Projector, token: int | None = None) -> AsyncIterator[None]:
     """Run projectors for the length of a block."""
-    tasks = [asyncio.create_task(projector.run()) for projector in projectors]
+    async with _running([projector.run(token) for projector in projectors]):
+        yield
+
+
+@asynccontextmanager
+async def _running(coroutines: Iterable[Awaitable[None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         yield
     finally:

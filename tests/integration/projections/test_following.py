@@ -12,9 +12,11 @@ from flexcore.application.projections.follower import Follower
 from flexcore.application.projections.ports import Superseded
 from flexcore.application.projections.projector import Projector
 from flexcore.application.read_models.execution_history import ExecutionQuery
+from flexcore.domain.errors import LeadershipLost
 from flexcore.infrastructure.postgres.database import Database
-from flexcore.infrastructure.postgres.event_feed import PostgresEventFeed
+from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.execution_history import PostgresExecutionHistory
+from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
 from flexcore.infrastructure.postgres.projections import PostgresProjections
 from tests.integration.projections.conftest import PROJECTION, running
 from tests.integration.projections.executions import STRANGER, execute, expected, record, rows
@@ -116,7 +118,7 @@ async def test_of_two_that_follow_at_once_one_writes_each_page(
 async def test_two_projectors_at_once_do_no_harm(
     events: Events,
     database: Database,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
     history: PostgresExecutionHistory,
     projector: Projector,
@@ -167,3 +169,42 @@ async def test_a_query_sees_what_was_recorded_before_it(
             found = await history.get(execution.execution_id)
             assert found is not None
             assert found.status == "running"
+
+
+async def test_without_a_projector_the_node_that_is_asked_does_its_work(
+    events: Events, history: PostgresExecutionHistory, database: Database
+) -> None:
+    recorded = await execute(events, 5)
+    page = await history.page(ExecutionQuery())
+    assert len(page.executions) == 5
+    assert await rows(database) == expected(recorded)
+
+
+async def test_a_leader_of_an_earlier_term_writes_nothing(
+    events: Events, database: Database, follower: MakeFollower, projector: Projector
+) -> None:
+    terms = PostgresLeadershipTerms(database)
+    earlier = await terms.take("node1")
+    following = await follower()
+    following._token = earlier
+    await execute(events, 1)
+    await following.catch_up()
+    later = await terms.take("node2")
+    recorded = await execute(events, 1)
+    with pytest.raises(LeadershipLost):
+        await following.catch_up()
+    assert len(await rows(database)) == 1
+    with pytest.raises(LeadershipLost):
+        await projector.run(earlier)
+    async with running(projector, token=later):
+        await until_fresh(database, recorded[-1].position)
+    assert len(await rows(database)) == 2
+
+
+async def until_fresh(database: Database, position: int) -> None:
+    """Return once the rows reflect `position`; fails after a while."""
+    async with asyncio.timeout(10):
+        while True:
+            if (await PostgresProjections(database).freshness(PROJECTION))[1] >= position:
+                return
+            await asyncio.sleep(0.01)

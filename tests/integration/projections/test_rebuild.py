@@ -15,7 +15,7 @@ from flexcore.application.projections.rebuild import rebuild
 from flexcore.application.read_models.execution_history import ExecutionHistoryProjection, ExecutionQuery
 from flexcore.domain.errors import Conflict
 from flexcore.infrastructure.postgres.database import Database
-from flexcore.infrastructure.postgres.event_feed import PostgresEventFeed
+from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.execution_history import PostgresExecutionHistory
 from flexcore.infrastructure.postgres.projections import PostgresProjections
 from tests.integration.projections.conftest import PROJECTION, running
@@ -36,7 +36,7 @@ async def test_a_rebuild_puts_right_what_was_wrong(
     events: Events,
     database: Database,
     follower: MakeFollower,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
 ) -> None:
     recorded = await execute(events, 8)
@@ -55,7 +55,7 @@ async def test_a_rebuild_puts_right_what_was_wrong(
 async def test_rebuilding_while_events_keep_coming_and_queries_are_answered(
     events: Events,
     database: Database,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
     history: PostgresExecutionHistory,
     projector: Projector,
@@ -86,7 +86,7 @@ async def test_rebuilding_while_events_keep_coming_and_queries_are_answered(
     assert await rows(database) == expected(recorded)
 
 
-async def follower_of(projections: PostgresProjections, feed: PostgresEventFeed) -> Follower[Any]:
+async def follower_of(projections: PostgresProjections, feed: PostgresEventStore) -> Follower[Any]:
     return Follower(PROJECTION, await projections.live(PROJECTION), feed, projections)
 
 
@@ -105,7 +105,7 @@ async def test_the_old_generation_takes_nothing_after_the_new_one_took_over(
     events: Events,
     database: Database,
     follower: MakeFollower,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
 ) -> None:
     await execute(events, 2)
@@ -123,7 +123,7 @@ async def test_only_one_builds_at_a_time_and_an_abandoned_build_is_replaced(
     events: Events,
     database: Database,
     follower: MakeFollower,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,7 +163,7 @@ class NextRelease(ExecutionHistoryProjection):
 async def test_a_release_with_another_fold_builds_anew_and_older_nodes_keep_off(
     events: Events,
     database: Database,
-    feed: PostgresEventFeed,
+    feed: PostgresEventStore,
     projections: PostgresProjections,
     projector: Projector,
     history: PostgresExecutionHistory,

@@ -89,3 +89,41 @@ def test_help_names_the_commands() -> None:
     shown = run_command("--help", environ={}).stdout
     for command in ("serve", "migrate", "check-config", "version"):
         assert command in shown
+
+
+def runtime_environ(server: PostgresServer, database: str) -> dict[str, str]:
+    login = server.login(server.runtime)
+    return {
+        "POSTGRES_HOST": login.host,
+        "POSTGRES_PORT": str(login.port),
+        "POSTGRES_DB": database,
+        "POSTGRES_USER": server.runtime,
+        "POSTGRES_PASSWORD": login.password,
+    }
+
+
+def test_projections_are_listed_and_rebuilt(postgres_server: PostgresServer, database_name: str) -> None:
+    environ = runtime_environ(postgres_server, database_name)
+    assert run_command("projections", "list", environ=environ).stdout.splitlines()[1:] == [], "no server ran yet"
+    built = run_command("projections", "rebuild", "plugin_inventory", environ=environ)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert re.fullmatch(r"plugin_inventory was rebuilt from 0 events in \d+\.\d s\n", built.stdout)
+    listed = run_command("projections", "list", environ=environ)
+    header, line = listed.stdout.splitlines()
+    assert header.split() == ["NAME", "STATUS", "VERSION", "POSITION", "BEHIND", "PROBLEM"]
+    assert line.split() == ["plugin_inventory", "live", "1", "0", "0"]
+
+
+def test_an_unknown_projection_is_refused_with_those_there_are() -> None:
+    ended = run_command("projections", "rebuild", "everything", environ={})
+    assert ended.returncode == 2
+    assert "'everything' is not one of 'execution_history', " in ended.stderr
+
+
+def test_projections_without_a_database_fail_in_one_line(
+    postgres_server: PostgresServer, runtime_access: PostgresAccess
+) -> None:
+    environ = runtime_environ(postgres_server, runtime_access.database) | {"POSTGRES_PASSWORD": "wrong-hunter2"}
+    ended = run_command("projections", "list", environ=environ)
+    assert ended.returncode == 69
+    assert ended.stderr == "flexcore: PostgreSQL refuses the password of FlexCore's role\n"

@@ -20,8 +20,10 @@ from flexcore.application.ports import (
     Receipt,
     ResourceUsage,
 )
+from flexcore.application.projections.projection import by_row, fold
+from flexcore.application.read_models.plugin_inventory import PluginInventoryProjection, PluginRow, statistics_of
 from flexcore.domain.errors import Conflict, Unavailable, VersionConflict
-from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, PluginEvent, RecordedEvent
+from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, RecordedEvent
 from flexcore.domain.manifest import Operation, Parameter, PluginManifest
 
 START = datetime(2025, 8, 1, tzinfo=UTC)
@@ -41,7 +43,7 @@ def manifest(plugin_id: str, version: str = "1.0", type: str = "processor") -> P
 
 
 class Log:
-    """EventStore and PluginHistory over one list. `down` makes it raise Unavailable, `hang` never answer."""
+    """EventStore, PluginHistory, PluginInventory over one list. `down` makes it raise Unavailable, `hang` hang."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -125,19 +127,18 @@ class Log:
 
     async def statistics(self, plugin_ids: Iterable[str]) -> Mapping[str, ExecutionStatistics]:
         await self._answer()
+        projection = PluginInventoryProjection()
+        rows = fold(projection, {}, by_row(projection, self.events))
         return {
-            plugin_id: ExecutionStatistics(
-                total=sum(
-                    event.type == PluginEvent.EXECUTION_STARTED and event.aggregate_id == plugin_id
-                    for event in self.events
-                ),
-                successful=sum(
-                    event.type == PluginEvent.EXECUTION_COMPLETED and event.aggregate_id == plugin_id
-                    for event in self.events
-                ),
-            )
+            plugin_id: statistics_of(rows[plugin_id]) if plugin_id in rows else ExecutionStatistics()
             for plugin_id in plugin_ids
         }
+
+    async def active(self) -> list[PluginRow]:
+        await self._answer()
+        projection = PluginInventoryProjection()
+        rows = fold(projection, {}, by_row(projection, self.events))
+        return [row for _, row in sorted(rows.items()) if row.enabled]
 
     def version(self, aggregate_id: str) -> int:
         return sum(event.aggregate_id == aggregate_id for event in self.events)
@@ -192,6 +193,7 @@ def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Pl
     return Plugins(
         events=events,
         history=log,
+        inventory=log,
         runner=runner,
         executions=executions,
         new_id=new_id,

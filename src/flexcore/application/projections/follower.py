@@ -16,9 +16,6 @@ WIDEST_PAGE: Final = 16
 # How long a position that no row depends on may stay unwritten.
 LAZY_SECONDS: Final = 1.0
 
-Token = Callable[[], int | None]
-"""The leader's fencing token, None for whoever needs no leadership."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Page:
@@ -29,7 +26,10 @@ class _Page:
 
 
 class Follower(Generic[Row]):
-    """Moves one generation of one projection along the log."""
+    """Moves one generation of one projection along the log.
+
+    `token` is the leader's fencing token, None for whoever needs no leadership.
+    """
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Follower(Generic[Row]):
         feed: EventFeed,
         store: ProjectionStore,
         *,
-        token: Token = lambda: None,
+        token: int | None = None,
         page_events: int = PAGE_EVENTS,
         progress: Callable[[int], None] = lambda position: None,
     ) -> None:
@@ -56,7 +56,7 @@ class Follower(Generic[Row]):
     async def catch_up(self) -> bool:
         """Fold everything up to the present head of the log; True if any row changed.
 
-        Raises Superseded, Unavailable; whatever was not written is read again by the next follower.
+        Raises Superseded, LeadershipLost, Unavailable; whatever was not written is read again by the next follower.
         """
         head = await self._feed.head()
         changed = False
@@ -78,7 +78,7 @@ class Follower(Generic[Row]):
             await asyncio.gather(upcoming, return_exceptions=True)
 
     async def settle(self) -> None:
-        """Write the position that was read; raises Superseded, Unavailable."""
+        """Write the position that was read; raises Superseded, LeadershipLost, Unavailable."""
         if self._read > self.generation.position:
             await self._advance(self._read, {}, {})
 
@@ -111,7 +111,7 @@ class Follower(Generic[Row]):
 
     async def _advance(self, position: int, new: dict[str, Row], changed: dict[str, Row]) -> None:
         self.generation = await self._store.advance(
-            self._projection, self.generation, position, new=new, changed=changed, token=self._token()
+            self._projection, self.generation, position, new=new, changed=changed, token=self._token
         )
         self._read = position
         self._written_at = time.monotonic()

@@ -85,8 +85,8 @@ class ProjectionStore(Protocol):
     ) -> Generation:
         """Write rows and position in one transaction, if the generation is still where `generation` says.
 
-        `token` is the leader's; None is for whoever needs no leadership. Raises Superseded, also for a token that
-        is no longer the newest.
+        `token` is the leader's, and the transaction is one of its term; None is for whoever needs no leadership.
+        Raises Superseded, LeadershipLost.
         """
         ...
 
@@ -95,7 +95,10 @@ class ProjectionStore(Protocol):
         ...
 
     async def promote(self, generation: Generation, token: int | None = None) -> bool:
-        """Let a building generation answer queries; False while it is behind the live one. Raises Superseded."""
+        """Let a building generation answer queries; False while it is behind the live one.
+
+        Raises Superseded, LeadershipLost.
+        """
         ...
 
     async def discard(self, generation: Generation) -> None:

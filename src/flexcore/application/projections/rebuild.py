@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from flexcore.application.projections.follower import PAGE_EVENTS, Follower, Token
-from flexcore.application.projections.ports import EventFeed, Generation, GenerationStatus, ProjectionStore
+from flexcore.application.projections.follower import PAGE_EVENTS, Follower
+from flexcore.application.projections.ports import EventFeed, Generation, GenerationStatus, ProjectionStore, Superseded
 from flexcore.application.projections.projection import Projection
-from flexcore.domain.errors import Conflict
+from flexcore.domain.errors import Conflict, FlexCoreError
 
 # A build that has not moved for so long was abandoned: whoever did it was killed.
 ABANDONED_SECONDS: Final = 30.0
 
-_log = logging.getLogger("flexcore.projections")
+_logger = logging.getLogger("flexcore.projections")
 
 
 async def rebuild(
@@ -20,27 +21,37 @@ async def rebuild(
     feed: EventFeed,
     store: ProjectionStore,
     *,
-    token: Token = lambda: None,
+    token: int | None = None,
     page_events: int = PAGE_EVENTS,
     progress: Callable[[int], None] = lambda position: None,
 ) -> Generation:
     """Fill a new generation from the first event on, let it answer queries, and delete the old one.
 
     `progress` is told the position after every page. Queries see the old rows until the new ones have caught up with
-    them, and never anything in between. Raises Conflict if someone else rebuilds it now, Superseded, Unavailable.
+    them, and never anything in between. Raises Conflict if someone else rebuilds it now, Superseded, LeadershipLost,
+    Unavailable.
     """
     await discard_leftovers(projection, store)
     follower = Follower(
         projection, await store.begin(projection), feed, store, token=token, page_events=page_events, progress=progress
     )
+    try:
+        await _overtake(follower, store, token)
+    except BaseException:
+        with suppress(FlexCoreError, Superseded):
+            await store.discard(follower.generation)
+        raise
+    _logger.info("%s was rebuilt up to event %d", projection.name, follower.generation.position)
+    await discard_leftovers(projection, store)
+    return follower.generation
+
+
+async def _overtake(follower: Follower[Any], store: ProjectionStore, token: int | None) -> None:
     while True:
         await follower.catch_up()
         await follower.settle()
-        if await store.promote(follower.generation, token()):
-            break
-    _log.info("%s was rebuilt up to event %d", projection.name, follower.generation.position)
-    await discard_leftovers(projection, store)
-    return follower.generation
+        if await store.promote(follower.generation, token):
+            return
 
 
 async def discard_leftovers(projection: Projection[Any], store: ProjectionStore) -> None:

@@ -9,12 +9,10 @@ import asyncpg
 from flexcore.application.projections.ports import Generation, GenerationStatus, Superseded
 from flexcore.application.projections.projection import Projection, Row
 from flexcore.infrastructure.postgres.database import Connection, Database
+from flexcore.infrastructure.postgres.leadership import check_leadership
 from flexcore.infrastructure.postgres.read_model_table import ReadModelTable, table_of
 
 DELETE_ROWS: Final = 20_000
-
-# Raised by the SQL function check_leadership.
-NOT_LEADER_STATE: Final = "FC410"
 
 _COLUMNS = (
     "name, generation, version, status, position, failure, "
@@ -89,7 +87,7 @@ class PostgresProjections:
         changed: Mapping[str, Row],
         token: int | None = None,
     ) -> Generation:
-        """Write rows and position in one transaction; raises Superseded, Unavailable."""
+        """Write rows and position in one transaction; raises Superseded, LeadershipLost, Unavailable."""
         table = table_of(projection)
         async with self._transaction(token) as connection:
             record = await connection.fetchrow(
@@ -111,7 +109,7 @@ class PostgresProjections:
     async def promote(self, generation: Generation, token: int | None = None) -> bool:
         """Let a building generation answer queries; False while it is behind the live one.
 
-        Raises Superseded, Unavailable.
+        Raises Superseded, LeadershipLost, Unavailable.
         """
         async with self._transaction(token) as connection:
             records = await connection.fetch(_LOCK, generation.name)
@@ -154,15 +152,10 @@ class PostgresProjections:
 
     @asynccontextmanager
     async def _transaction(self, token: int | None) -> AsyncIterator[Connection]:
-        try:
-            async with self._database.session() as connection, connection.transaction():
-                if token is not None:
-                    await connection.execute("SELECT check_leadership($1)", token)
-                yield connection
-        except asyncpg.PostgresError as error:
-            if error.sqlstate == NOT_LEADER_STATE:
-                raise Superseded(str(error)) from error
-            raise
+        async with self._database.session() as connection, connection.transaction():
+            if token is not None:
+                await check_leadership(connection, token)
+            yield connection
 
 
 def _generation(record: asyncpg.Record) -> Generation:

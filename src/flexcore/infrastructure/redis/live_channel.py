@@ -21,7 +21,7 @@ from flexcore.infrastructure.redis.connection import RedisAccess, bounded, clien
 
 CHANNEL: Final = "flexcore:live"
 # Of these only the newest matters, and it replaces one that was not sent yet.
-LATEST_ONLY: Final = frozenset({"events"})
+LATEST_ONLY: Final = frozenset({"events", "projections"})
 MOST_UNSENT: Final = 1000
 # Publishing many times a second costs Redis and us no more than this often.
 PACE_SECONDS: Final = 0.01

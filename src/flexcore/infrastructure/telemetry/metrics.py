@@ -88,6 +88,10 @@ class Metrics:
         """Show what `up` says about each dependency whenever the metrics are read."""
         self._registry.register(_Dependencies(up))
 
+    def watch_projections(self, lag: Callable[[], Mapping[str, int]]) -> None:
+        """Show how far each read model is behind the log, as `lag` says, whenever the metrics are read."""
+        self._registry.register(_ProjectionLag(lag))
+
     def render(self) -> bytes:
         """Return Prometheus' text format."""
         return generate_latest(self._registry)
@@ -103,6 +107,21 @@ class _Dependencies(Collector):
         )
         for name, works in self._up().items():
             family.add_metric((name,), float(works))
+        yield family
+
+
+class _ProjectionLag(Collector):
+    def __init__(self, lag: Callable[[], Mapping[str, int]]) -> None:
+        self._lag = lag
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(
+            "flexcore_projection_lag_events",
+            "Events that a read model is behind the log; absent while PostgreSQL does not answer",
+            labels=("projection",),
+        )
+        for name, events in self._lag().items():
+            family.add_metric((name,), float(events))
         yield family
 
 
