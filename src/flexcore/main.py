@@ -22,6 +22,7 @@ from flexcore.application.events import Events
 from flexcore.application.executions import Executions
 from flexcore.application.health import HealthMonitor, Status
 from flexcore.application.jobs import Tasks
+from flexcore.application.membership import NodeRecord
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Appended, LiveChannel
 from flexcore.application.services import ServiceView
@@ -50,6 +51,7 @@ from flexcore.presentation.http.access import AccessPolicy, BearerToken, Everybo
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.lifecycle import Lifecycle
 from flexcore.presentation.http.node import SERVICE, Node
+from flexcore.presentation.http.routes.cluster import ClusterRoutes
 from flexcore.presentation.http.routes.events import EventRoutes
 from flexcore.presentation.http.routes.guide import GuideRoutes
 from flexcore.presentation.http.routes.health import HealthRoutes
@@ -161,8 +163,23 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     events = Events(store, _new_id)
     events.listen(metrics.events_appended)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
+    coordination = Coordination(
+        _redis_access(settings),
+        name=settings.cluster.name,
+        identity=NodeRecord(node.node_id, _new_id(), url, node.version, node.started_at),
+        events=events,
+        terms=PostgresLeadershipTerms(database),
+        executions=lambda: executions.active,
+        stopping=lambda: monitor.draining,
+        clock=_now,
+    )
     executions = Executions(
-        events=events, runner=runner, clock=_now, node_id=node.node_id, slots=settings.executions.slots
+        events=events,
+        runner=runner,
+        clock=_now,
+        node_id=node.node_id,
+        slots=settings.executions.slots,
+        held=lambda: coordination.drain.reason,
     )
     tasks = Tasks()
     jobs = JobEngine(
@@ -171,12 +188,6 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         tasks=tasks,
         concurrency=settings.jobs.concurrency,
         may_take=lambda: executions.free > 0,
-    )
-    coordination = Coordination(
-        _redis_access(settings),
-        node_id=node.node_id,
-        incarnation=_new_id(),
-        terms=PostgresLeadershipTerms(database),
     )
     events.listen(lambda appended: _tell_of(coordination.channel, appended))
     read_models = ReadModels(database, store, coordination.channel, coordination.leadership)
@@ -209,6 +220,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         ),
         vital=VITAL,
         needed=NEEDED,
+        held=lambda: coordination.drain.reason,
     )
     metrics.watch_dependencies(lambda: _dependencies_up(monitor))
     directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, url))
@@ -218,6 +230,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
             *StatusRoutes(monitor, plugins, events, node).operations(),
             *PluginRoutes(plugins).operations(),
             *EventRoutes(events).operations(),
+            *ClusterRoutes(coordination.cluster).operations(),
             *LogRoutes(buffer).operations(),
             *ServiceRoutes(directory).operations(),
             *GuideRoutes(plugins, buffer).operations(),
@@ -235,6 +248,9 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         await database.connect()
+        # Before anything that takes work, for it knows whether this node may.
+        stack.push_async_callback(coordination.close)
+        await coordination.start()
         stack.push_async_callback(jobs.close)
         await jobs.start()
         stack.push_async_callback(read_models.close)
@@ -246,8 +262,6 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         with contextlib.suppress(FlexCoreError):
             # Not yet possible without PostgreSQL; then the first use of the plugins does it.
             await plugins.register_builtins()
-        stack.push_async_callback(coordination.close)
-        coordination.start()
         yield _Runtime(app, monitor, plugins, node)
 
 

@@ -147,6 +147,15 @@ class RedisSettings(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class ClusterSettings(Struct, frozen=True, kw_only=True):
+    """The nodes that share one PostgreSQL and one Redis."""
+
+    name: Annotated[
+        str,
+        option("Name of the cluster in its routes", env="FLEXCORE_CLUSTER_NAME", min_length=1, max_length=63),
+    ] = "flexcore"
+
+
 class EventStoreSettings(Struct, frozen=True, kw_only=True):
     """Where events are kept."""
 
@@ -262,6 +271,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth: AuthSettings = AuthSettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
+    cluster: ClusterSettings = ClusterSettings()
     event_store: EventStoreSettings = EventStoreSettings()
     executions: ExecutionSettings = ExecutionSettings()
     jobs: JobSettings = JobSettings()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -21,14 +21,27 @@ _log = logging.getLogger("flexcore.executions")
 
 
 class Executions:
-    """Running executions of this node, at most `slots` at once. Nothing waits in line: without a slot it is TooBusy."""
+    """Running executions of this node, at most `slots` at once. Nothing waits in line: without a slot it is TooBusy.
 
-    def __init__(self, *, events: Events, runner: PluginRunner, clock: Clock, node_id: str, slots: int) -> None:
+    While `held` gives a reason, such as an operator's drain, nothing new is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        events: Events,
+        runner: PluginRunner,
+        clock: Clock,
+        node_id: str,
+        slots: int,
+        held: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._events = events
         self._runner = runner
         self._clock = clock
         self._node_id = node_id
         self._slots = slots
+        self._held = held
         self._active = 0
         self._draining = False
         self._idle = asyncio.Event()
@@ -47,12 +60,12 @@ class Executions:
     @property
     def free(self) -> int:
         """How many more executions this node would take now; none while it drains."""
-        return 0 if self._draining else self._slots - self._active
+        return 0 if self.draining else self._slots - self._active
 
     @property
     def draining(self) -> bool:
         """Whether new executions are refused."""
-        return self._draining
+        return self._draining or self._held() is not None
 
     async def drain(self, deadline_seconds: float) -> bool:
         """Refuse new executions and wait for the running ones; False if some still ran at the deadline."""
@@ -133,6 +146,8 @@ class Executions:
         """Hold one of this node's slots; raises TooBusy, or Unavailable while the node drains."""
         if self._draining:
             raise Unavailable("flexcore", f"node {self._node_id} is draining and takes no new executions; use another")
+        if (reason := self._held()) is not None:
+            raise Unavailable("flexcore", f"{reason}; use another node")
         if self._active >= self._slots:
             raise TooBusy(f"all {self._slots} execution slots of node {self._node_id} are taken; try again shortly")
         self._active += 1

@@ -6,7 +6,7 @@ as a failure, because a health page that repeats yesterday's good news is worse 
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -59,7 +59,7 @@ class HealthMonitor:
     """Runs the probes in the background and judges their results.
 
     `vital` components make the whole unhealthy when they fail, the others degrade it; `needed` ones have to be
-    healthy for the node to be ready.
+    healthy for the node to be ready. While `held` gives a reason, such as an operator's drain, it is not ready either.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class HealthMonitor:
         interval_seconds: float = INTERVAL_SECONDS,
         timeout_seconds: float = TIMEOUT_SECONDS,
         clock: Clock = lambda: datetime.now(UTC),
+        held: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._probes = tuple(probes)
         self._vital = vital
@@ -78,6 +79,7 @@ class HealthMonitor:
         self._interval = interval_seconds
         self._timeout = timeout_seconds
         self._clock = clock
+        self._held = held
         self._findings: dict[str, _Finding] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._first_round = asyncio.Event()
@@ -112,6 +114,8 @@ class HealthMonitor:
         reasons = [f"{name}: {components[name].message}" for name in components if name in failed & self._needed]
         if self._draining:
             reasons.append("draining: this node is shutting down")
+        if (reason := self._held()) is not None:
+            reasons.append(f"drain: {reason}")
         return HealthSnapshot(status, components, not reasons, tuple(reasons))
 
     def _component(self, name: str, now: float) -> ComponentHealth:

@@ -48,7 +48,9 @@ def named(path: str, name: str = "simple-processor") -> str:
 
 
 def test_odd_bodies(checked: httpx.Client, document: dict[str, Any]) -> None:
-    for path in of_method(document, "post"):
+    with_body = [path for path in of_method(document, "post") if "requestBody" in document["paths"][path]["post"]]
+    assert len(with_body) >= 5
+    for path in with_body:
         for what, body in BODIES.items():
             answer = checked.post(named(path), content=body, headers={"content-type": "application/json"})
             assert answer.status_code == 400, (path, what)

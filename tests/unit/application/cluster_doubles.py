@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flexcore.application.leadership import LeaseView
+from flexcore.application.membership import Heartbeat, NodeRecord
 from flexcore.application.ports import LiveMessage
 from flexcore.domain.errors import LeadershipLost, Unavailable
 
@@ -82,3 +83,29 @@ class Channel:
         entry = (kind, callback)
         self._callbacks.append(entry)
         return lambda: self._callbacks.remove(entry)
+
+
+class Registry:
+    """NodeRegistry that all nodes of a test share. `down` makes it raise Unavailable; ages are set by the test."""
+
+    def __init__(self) -> None:
+        self.beats: dict[str, Heartbeat] = {}
+        self.down = False
+
+    async def announce(self, record: NodeRecord) -> str | None:
+        self._answer()
+        before = self.beats.get(record.node_id)
+        self.beats[record.node_id] = Heartbeat(record, 0.0)
+        return None if before is None else before.record.incarnation
+
+    async def nodes(self) -> list[Heartbeat]:
+        self._answer()
+        return list(self.beats.values())
+
+    async def leave(self, record: NodeRecord) -> None:
+        self._answer()
+        self.beats.pop(record.node_id, None)
+
+    def _answer(self) -> None:
+        if self.down:
+            raise Unavailable("redis", "Redis can't be reached")

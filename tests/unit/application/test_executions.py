@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 
 from flexcore.application import executions as executions_module
+from flexcore.application.events import Events
+from flexcore.application.executions import Executions
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginResult
@@ -186,3 +188,23 @@ async def test_drain_gives_up_at_its_deadline(plugins: Plugins, runner: Runner) 
 
 async def test_drain_of_an_idle_node_is_done_at_once(plugins: Plugins) -> None:
     assert await plugins.drain(0)
+
+
+async def test_a_held_node_takes_nothing_until_it_is_let_go(log: Log, runner: Runner) -> None:
+    reason: str | None = "node node1 is drained"
+    executions = Executions(
+        events=Events(log, lambda: "id"),
+        runner=runner,
+        clock=lambda: START,
+        node_id="node1",
+        slots=2,
+        held=lambda: reason,
+    )
+    assert executions.draining
+    assert executions.free == 0
+    with pytest.raises(Unavailable, match="node node1 is drained; use another node"), executions.slot():
+        pass
+    reason = None
+    assert executions.free == 2
+    with executions.slot():
+        assert executions.active == 1

@@ -170,6 +170,25 @@ def test_draining_is_not_ready_but_still_healthy() -> None:
     assert snapshot.reasons == ("draining: this node is shutting down",)
 
 
+def test_a_node_held_by_its_operator_is_not_ready_but_still_healthy() -> None:
+    async def scenario() -> tuple[HealthSnapshot, HealthSnapshot]:
+        reason: str | None = "node a is drained"
+        monitor = HealthMonitor(
+            [ScriptedProbe("postgresql", works)],
+            vital=frozenset({"postgresql"}),
+            needed=frozenset({"postgresql"}),
+            held=lambda: reason,
+        )
+        await monitor.start()
+        held, reason = monitor.snapshot(), None
+        await monitor.close()
+        return held, monitor.snapshot()
+
+    held, free = asyncio.run(scenario())
+    assert (held.status, held.ready, held.reasons) == (Status.HEALTHY, False, ("drain: node a is drained",))
+    assert free.ready
+
+
 def test_before_the_first_check_nothing_is_healthy() -> None:
     snapshot = monitor_of(ScriptedProbe("postgresql", works)).snapshot()
     assert snapshot.status is Status.UNHEALTHY
