@@ -10,7 +10,7 @@ from docs.generate.markdown import NOTICE, page, table, value
 from flexcore.presentation.http import openapi, routes
 from flexcore.presentation.http.operations import Operation
 
-TAGS_FIRST = ("health", "status", "plugins", "events", "cluster", "logs", "services")
+TAGS_FIRST = ("health", "status", "plugins", "pipelines", "commands", "queries", "events", "cluster", "logs", "services")
 
 
 def operations() -> list[Operation]:
@@ -79,10 +79,12 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
 
 
 def _is_problem(answer: dict[str, Any]) -> bool:
-    return "application/problem+json" in answer["content"]
+    return "application/problem+json" in answer.get("content", ())
 
 
 def _answer(status: str, answer: dict[str, Any]) -> tuple[str, str, str]:
+    if "content" not in answer:
+        return status, "nothing", answer["description"]
     ((media_type, content),) = answer["content"].items()
     shape = _type(content["schema"]) if media_type == "application/json" else f"`{media_type}`"
     return status, shape, answer["description"]

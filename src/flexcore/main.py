@@ -18,6 +18,7 @@ import uuid_utils
 import uvloop
 from starlette.types import ASGIApp
 
+from flexcore.application.assembly import buses
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
 from flexcore.application.health import HealthMonitor, Status
@@ -37,6 +38,7 @@ from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
 from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
 from flexcore.infrastructure.postgres.read_models import ReadModels
+from flexcore.infrastructure.postgres.receipts import PostgresReceipts
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
@@ -52,11 +54,15 @@ from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.lifecycle import Lifecycle
 from flexcore.presentation.http.node import SERVICE, Node
 from flexcore.presentation.http.routes.cluster import ClusterRoutes
+from flexcore.presentation.http.routes.commands import CommandRoutes
 from flexcore.presentation.http.routes.events import EventRoutes
 from flexcore.presentation.http.routes.guide import GuideRoutes
 from flexcore.presentation.http.routes.health import HealthRoutes
 from flexcore.presentation.http.routes.logs import LogRoutes
+from flexcore.presentation.http.routes.pipelines import PipelineRoutes
+from flexcore.presentation.http.routes.plugin_lifecycle import PluginLifecycleRoutes
 from flexcore.presentation.http.routes.plugins import PluginRoutes
+from flexcore.presentation.http.routes.queries import QueryRoutes
 from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
@@ -202,6 +208,15 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         node_id=node.node_id,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
+    desk = buses(
+        events=events,
+        receipts=PostgresReceipts(database),
+        plugins=plugins,
+        runner=runner,
+        new_id=_new_id,
+        clock=_now,
+        max_timeout_seconds=settings.executions.max_timeout_seconds,
+    )
     redis_probe = RedisProbe(
         host=settings.redis.host,
         port=settings.redis.port,
@@ -227,8 +242,12 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     operations = operation_table(
         (
             *HealthRoutes(monitor, node).operations(),
-            *StatusRoutes(monitor, plugins, events, node).operations(),
+            *StatusRoutes(monitor, plugins, desk.pipelines, events, node).operations(),
             *PluginRoutes(plugins).operations(),
+            *PluginLifecycleRoutes(plugins, desk.commands).operations(),
+            *PipelineRoutes(desk.pipelines, desk.commands, desk.queries).operations(),
+            *CommandRoutes(desk.commands).operations(),
+            *QueryRoutes(desk.queries).operations(),
             *EventRoutes(events).operations(),
             *ClusterRoutes(coordination.cluster).operations(),
             *LogRoutes(buffer).operations(),

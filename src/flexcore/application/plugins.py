@@ -117,12 +117,12 @@ class Plugins:
 
     async def get(self, plugin_id: str) -> PluginView:
         """One plugin; raises NotFound, Unavailable."""
-        (view,) = await self._views([await self._find(plugin_id)])
+        (view,) = await self._views([await self.find(plugin_id)])
         return view
 
     async def status(self, plugin_id: str) -> PluginStatusView:
         """How one plugin fares; raises NotFound, Unavailable."""
-        plugin = await self._find(plugin_id)
+        plugin = await self.find(plugin_id)
         statistics = (await self._inventory.statistics([plugin.id]))[plugin.id]
         status = self._status(plugin)
         return PluginStatusView(
@@ -158,7 +158,7 @@ class Plugins:
             raise InvalidInput.field(
                 "parameters.timeout_seconds", f"must be {MIN_TIMEOUT_SECONDS} to {self._max_timeout_seconds}"
             )
-        plugin = await self._find(command.plugin_id)
+        plugin = await self.find(command.plugin_id)
         plugin.check_executable()
         manifest = self._runner.manifests.get(plugin.id)
         if manifest is None:
@@ -197,7 +197,8 @@ class Plugins:
             return
         raise Unavailable("event_store", f"plugin '{plugin_id}' can't be registered: its stream does not come to rest")
 
-    async def _find(self, plugin_id: str) -> Plugin:
+    async def find(self, plugin_id: str) -> Plugin:
+        """Read a plugin as it is now; raises InvalidInput for what is no id, NotFound, Unavailable."""
         check_plugin_id(plugin_id)
         await self.register_builtins()
         plugin = Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id))

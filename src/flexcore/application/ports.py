@@ -119,6 +119,14 @@ class EventStore(Protocol):
         ...
 
 
+class Receipts(Protocol):
+    """Looks up what was recorded under a receipt. Raises Unavailable while the database does not answer."""
+
+    async def find(self, key: str) -> Receipt | None:
+        """Return the receipt with this key."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionStatistics:
     """A plugin's executions over all nodes.

@@ -68,10 +68,22 @@ class Plugin:
         }
         return NewEvent(PluginEvent.REGISTERED, self.id, PLUGIN_AGGREGATE, data, metadata, stream_version)
 
+    def enable(self, metadata: Mapping[str, Any]) -> list[NewEvent]:
+        """Give the event that lets the plugin be executed, none if it may be already."""
+        return [] if self.enabled else [self._event(PluginEvent.ENABLED, metadata)]
+
+    def disable(self, metadata: Mapping[str, Any]) -> list[NewEvent]:
+        """Give the event that stops the plugin from being executed, none if it is stopped already."""
+        return [self._event(PluginEvent.DISABLED, metadata)] if self.enabled else []
+
     def check_executable(self) -> None:
         """Raise Conflict unless the plugin takes executions."""
         if not self.enabled:
             raise Conflict(f"plugin '{self.id}' is inactive; enable it before executing it")
+
+    def _event(self, event_type: PluginEvent, metadata: Mapping[str, Any]) -> NewEvent:
+        # No expected version: executions move the stream all the time, and to say it twice changes nothing.
+        return NewEvent(event_type, self.id, PLUGIN_AGGREGATE, {}, metadata)
 
     def _apply(self, event: RecordedEvent) -> None:
         match event.type:

@@ -93,6 +93,10 @@ class Log:
             f"{position:064x}",
         )
 
+    async def find(self, key: str) -> Receipt | None:
+        await self._answer()
+        return self.receipts[key][0] if key in self.receipts else None
+
     async def read(self, query: EventQuery, after: FeedPoint) -> tuple[list[RecordedEvent], bool]:
         await self._answer()
         found = self.events[after.position :]

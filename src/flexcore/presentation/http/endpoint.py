@@ -13,7 +13,7 @@ from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy
 from flexcore.presentation.http.operations import Answer, Call, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
-from flexcore.presentation.http.validation import decode_body, decode_query, idempotency_key, read_body
+from flexcore.presentation.http.validation import decode_body, decode_query, has_no_body, idempotency_key, read_body
 
 ROUTE: Final = "flexcore.route"
 """Scope key: the path template of the request's route, for metrics and the log."""
@@ -66,7 +66,9 @@ class _Caller:
         query = self._query(scope["query_string"])
         key = idempotency_key(scope) if operation.idempotent else None
         body: Any = None
-        if self._decoder is not None:
+        if self._decoder is not None and not operation.body_required and has_no_body(scope):
+            body = operation.body()
+        elif self._decoder is not None:
             body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
         try:
             answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key))

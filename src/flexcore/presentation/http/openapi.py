@@ -72,7 +72,7 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
     }
     if operation.body is not None:
         content = {"application/json": {"schema": schema_of[id(operation.body)]}}
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
 
 

@@ -57,6 +57,7 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Answer]]
 class Operation:
     """One method of one path.
 
+    A body that is not `body_required` may be left out; then the handler gets the body's defaults.
     `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
@@ -72,6 +73,7 @@ class Operation:
     problems: tuple[int, ...] = ()
     query: type[Struct] = NoParameters
     body: Any = None
+    body_required: bool = True
     idempotent: bool = False
     open: bool = False
 

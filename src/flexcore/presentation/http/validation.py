@@ -1,7 +1,7 @@
 """Turns a request's query string and body into the types an operation declares, or into a 400 that names the field."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -53,6 +53,12 @@ def idempotency_key(scope: Scope) -> str | None:
     return str(values[0], "ascii")
 
 
+def has_no_body(scope: Scope) -> bool:
+    """Whether the request says that it carries nothing."""
+    headers = dict(scope["headers"])
+    return headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+
+
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Read the whole JSON body; raises HttpError 413 or 415, or ClientGoneError."""
     headers = dict(scope["headers"])
@@ -82,8 +88,10 @@ def decode_body(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        known = getattr(decoder.type, "__struct_encode_fields__", ())
+        known = getattr(decoder.type, "__struct_encode_fields__", None)
         wrong = _problem_field(str(error), known=known)
+        if tags := _tags(decoder.type, wrong.field):
+            wrong = ProblemField(wrong.field, f"{wrong.message}; known are {', '.join(tags)}")
         raise bad_request(f"The body is not valid: {wrong.field}: {wrong.message}.", wrong) from error
     except RecursionError as error:
         raise _wrong_body("nested too deeply") from error
@@ -91,14 +99,21 @@ def decode_body(body: bytes, decoder: "msgspec.json.Decoder[Any]") -> Any:
         raise _wrong_body(f"not JSON: {error}") from error
 
 
-def _problem_field(message: str, known: tuple[str, ...]) -> ProblemField:
+def _tags(kind: Any, field: str) -> list[str]:
+    """List what `field` may be, if it is what tells the alternatives of `kind` apart."""
+    configurations = [getattr(alternative, "__struct_config__", None) for alternative in get_args(kind)]
+    return [str(found.tag) for found in configurations if found is not None and found.tag_field == field]
+
+
+def _problem_field(message: str, known: tuple[str, ...] | None) -> ProblemField:
     """Translate msgspec's message: `field` as the caller wrote it, and what is wrong with it."""
     at = _AT.search(message)
     place = "" if at is None else at["place"].removeprefix("$").removeprefix(".")
     text = _AT.sub("", message)
     if unknown := _UNKNOWN.match(text):
         name = f"{place}.{unknown['name']}" if place else unknown["name"]
-        return ProblemField(name, "unknown" + ("" if place else f"; known are {', '.join(known) or 'none'}"))
+        listed = "" if place or known is None else f"; known are {', '.join(known) or 'none'}"
+        return ProblemField(name, "unknown" + listed)
     if missing := _MISSING.match(text):
         return ProblemField(f"{place}.{missing['name']}" if place else missing["name"], "required")
     return ProblemField(place or "body", text.replace("`", "").replace("Expected", "expected"))

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from flexcore.application.events import Events
 from flexcore.application.health import HealthMonitor, Status
+from flexcore.application.pipelines import Pipelines
 from flexcore.application.plugins import Plugins
 from flexcore.domain.errors import Unavailable
 from flexcore.presentation.http.node import SERVICE, Node
@@ -29,7 +30,7 @@ class Metrics(Struct, frozen=True):
     """Figures; those that PostgreSQL has to give are null while it does not answer."""
 
     plugins_active: int | None
-    pipelines_running: int
+    pipelines_running: int | None
     events_processed: int | None
     uptime_seconds: int
 
@@ -61,9 +62,12 @@ class Info(Struct, frozen=True):
 class StatusRoutes:
     """/info and /api/v1/flexcore/status."""
 
-    def __init__(self, monitor: HealthMonitor, plugins: Plugins, events: Events, node: Node) -> None:
+    def __init__(
+        self, monitor: HealthMonitor, plugins: Plugins, pipelines: Pipelines, events: Events, node: Node
+    ) -> None:
         self._monitor = monitor
         self._plugins = plugins
+        self._pipelines = pipelines
         self._events = events
         self._node = node
 
@@ -103,14 +107,14 @@ class StatusRoutes:
             environment=self._node.environment,
             started_at=self._node.started_at,
             api_versions=("v1",),
-            features=("events", "logs", "plugins", "services"),
+            features=("commands", "events", "logs", "pipelines", "plugins", "queries", "services"),
         )
         return Answer(info)
 
     async def _status(self, call: Call[Any, None]) -> Answer:
         snapshot = self._monitor.snapshot()
         healthy = snapshot.status is not Status.UNHEALTHY
-        plugins, events = await self._figures() if healthy else (None, None)
+        plugins, pipelines, events = await self._figures() if healthy else (None, None, None)
         dependencies = {
             name: Dependency(found.status, found.response_time_ms, found.last_check)
             for name, found in snapshot.components.items()
@@ -118,18 +122,18 @@ class StatusRoutes:
         }
         metrics = Metrics(
             plugins_active=plugins,
-            pipelines_running=0,
+            pipelines_running=pipelines,
             events_processed=events,
             uptime_seconds=self._node.uptime_seconds,
         )
         status = ServiceStatus(SERVICE, self._node.version, snapshot.status, datetime.now(UTC), dependencies, metrics)
         return Answer(status) if healthy else Answer(status, 503, {"retry-after": "1"})
 
-    async def _figures(self) -> tuple[int | None, int | None]:
-        """Active plugins and events in the log; unknown if PostgreSQL went away since its last check."""
+    async def _figures(self) -> tuple[int | None, int | None, int | None]:
+        """Active plugins, running pipelines and events in the log; unknown if PostgreSQL went away meanwhile."""
         try:
             async with asyncio.timeout(_COUNT_SECONDS):
                 active = await self._plugins.page(status="active", type=None, limit=1, offset=0)
-                return active.total, await self._events.head()
+                return active.total, await self._pipelines.running(), await self._events.head()
         except (Unavailable, TimeoutError):
-            return None, None
+            return None, None, None

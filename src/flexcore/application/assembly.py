@@ -1,0 +1,60 @@
+"""Joins the buses with those who do the commands and answer the queries."""
+
+from dataclasses import dataclass
+
+from flexcore.application.command_bus import CommandBus, CommandLog
+from flexcore.application.events import Events
+from flexcore.application.pipeline_list import StreamList
+from flexcore.application.pipeline_streams import PipelineStreams
+from flexcore.application.pipelines import Pipelines
+from flexcore.application.plugin_lifecycle import PluginLifecycle
+from flexcore.application.plugin_views import PluginPage
+from flexcore.application.plugins import Plugins
+from flexcore.application.ports import Clock, NewId, PluginRunner, Receipts
+from flexcore.application.queries import GetPipelineStatus, ListActivePlugins
+from flexcore.application.query_bus import QueryBus
+
+
+@dataclass(frozen=True, slots=True)
+class Buses:
+    """Where commands and queries go, and the pipelines for what no query asks."""
+
+    commands: CommandBus
+    queries: QueryBus
+    pipelines: Pipelines
+    streams: PipelineStreams
+
+
+def buses(
+    *,
+    events: Events,
+    receipts: Receipts,
+    plugins: Plugins,
+    runner: PluginRunner,
+    new_id: NewId,
+    clock: Clock,
+    max_timeout_seconds: int,
+) -> Buses:
+    """Build the buses with all their handlers."""
+    log = CommandLog(events, receipts, clock)
+    streams = PipelineStreams(events)
+    pipelines = Pipelines(
+        log=log,
+        streams=streams,
+        listed=StreamList(events, streams),
+        plugins=plugins,
+        new_id=new_id,
+        clock=clock,
+        max_timeout_seconds=max_timeout_seconds,
+    )
+    commands = CommandBus(log)
+    pipelines.register(commands)
+    PluginLifecycle(log=log, plugins=plugins, runner=runner).register(commands)
+    queries = QueryBus()
+
+    async def active_plugins(query: ListActivePlugins) -> PluginPage:
+        return await plugins.page(status="active", type=query.type, limit=query.limit, offset=query.offset)
+
+    queries.register(GetPipelineStatus, lambda query: pipelines.status(query.pipeline_id))
+    queries.register(ListActivePlugins, active_plugins)
+    return Buses(commands, queries, pipelines, streams)

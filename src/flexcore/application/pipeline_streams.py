@@ -1,0 +1,43 @@
+"""Pipelines read from their streams."""
+
+from collections import OrderedDict
+from typing import Final
+
+from flexcore.application.events import Events
+from flexcore.domain.errors import NotFound
+from flexcore.domain.events import PIPELINE_AGGREGATE
+from flexcore.domain.pipeline import Pipeline
+
+# Beyond so many, the pipeline that was not used for the longest time is read from its beginning again.
+KEPT_PIPELINES: Final = 256
+
+
+class PipelineStreams:
+    """Reads pipelines, and of one that was read before only what is new.
+
+    A stream is append-only, so what was read once stays true, whoever wrote it and whoever reads on. A pipeline that
+    is given out goes on changing under later reads: decide on it at once, and read it anew after any wait.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._kept: OrderedDict[str, Pipeline] = OrderedDict()
+
+    async def find(self, pipeline_id: str) -> Pipeline:
+        """Read a pipeline as it is now; raises NotFound, Unavailable."""
+        known = self._kept.get(pipeline_id)
+        pipeline = Pipeline(pipeline_id) if known is None else known
+        pipeline.take(await self._events.stream(PIPELINE_AGGREGATE, pipeline_id, pipeline.version))
+        if not pipeline.exists:
+            raise NotFound(
+                f"there is no pipeline '{pipeline_id}'; GET /api/v1/flexcore/pipelines lists those there are"
+            )
+        self._kept[pipeline_id] = pipeline
+        self._kept.move_to_end(pipeline_id)
+        if len(self._kept) > KEPT_PIPELINES:
+            self._kept.popitem(last=False)
+        return pipeline
+
+    def forget(self, pipeline_id: str) -> None:
+        """Read a pipeline from its beginning the next time, such as after the event log contradicted it."""
+        self._kept.pop(pipeline_id, None)
