@@ -213,6 +213,8 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         receipts=PostgresReceipts(database),
         plugins=plugins,
         runner=runner,
+        executions=read_models.executions,
+        system=read_models.system,
         new_id=_new_id,
         clock=_now,
         max_timeout_seconds=settings.executions.max_timeout_seconds,

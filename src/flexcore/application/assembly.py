@@ -11,8 +11,10 @@ from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Clock, NewId, PluginRunner, Receipts
-from flexcore.application.queries import GetPipelineStatus, ListActivePlugins
+from flexcore.application.queries import GetExecutionHistory, GetPipelineStatus, GetSystemMetrics, ListActivePlugins
 from flexcore.application.query_bus import QueryBus
+from flexcore.application.read_models.execution_history import ExecutionHistory, ExecutionPage, ExecutionQuery
+from flexcore.application.read_models.system_metrics import SystemMetrics, SystemRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ def buses(
     receipts: Receipts,
     plugins: Plugins,
     runner: PluginRunner,
+    executions: ExecutionHistory,
+    system: SystemMetrics,
     new_id: NewId,
     clock: Clock,
     max_timeout_seconds: int,
@@ -55,6 +59,14 @@ def buses(
     async def active_plugins(query: ListActivePlugins) -> PluginPage:
         return await plugins.page(status="active", type=query.type, limit=query.limit, offset=query.offset)
 
+    async def execution_history(query: GetExecutionHistory) -> ExecutionPage:
+        return await executions.page(ExecutionQuery(query.plugin_id, query.status, query.limit, query.cursor))
+
+    async def system_metrics(query: GetSystemMetrics) -> SystemRow:
+        return await system.read()
+
     queries.register(GetPipelineStatus, lambda query: pipelines.status(query.pipeline_id))
     queries.register(ListActivePlugins, active_plugins)
+    queries.register(GetExecutionHistory, execution_history)
+    queries.register(GetSystemMetrics, system_metrics)
     return Buses(commands, queries, pipelines, streams)

@@ -1,5 +1,6 @@
 """Pipelines read from their streams."""
 
+import re
 from collections import OrderedDict
 from typing import Final
 
@@ -10,6 +11,8 @@ from flexcore.domain.pipeline import Pipeline
 
 # Beyond so many, the pipeline that was not used for the longest time is read from its beginning again.
 KEPT_PIPELINES: Final = 256
+
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class PipelineStreams:
@@ -25,13 +28,13 @@ class PipelineStreams:
 
     async def find(self, pipeline_id: str) -> Pipeline:
         """Read a pipeline as it is now; raises NotFound, Unavailable."""
+        if _ID.fullmatch(pipeline_id) is None:
+            raise _unknown(pipeline_id)
         known = self._kept.get(pipeline_id)
         pipeline = Pipeline(pipeline_id) if known is None else known
         pipeline.take(await self._events.stream(PIPELINE_AGGREGATE, pipeline_id, pipeline.version))
         if not pipeline.exists:
-            raise NotFound(
-                f"there is no pipeline '{pipeline_id}'; GET /api/v1/flexcore/pipelines lists those there are"
-            )
+            raise _unknown(pipeline_id)
         self._kept[pipeline_id] = pipeline
         self._kept.move_to_end(pipeline_id)
         if len(self._kept) > KEPT_PIPELINES:
@@ -41,3 +44,7 @@ class PipelineStreams:
     def forget(self, pipeline_id: str) -> None:
         """Read a pipeline from its beginning the next time, such as after the event log contradicted it."""
         self._kept.pop(pipeline_id, None)
+
+
+def _unknown(pipeline_id: str) -> NotFound:
+    return NotFound(f"there is no pipeline '{pipeline_id}'; GET /api/v1/flexcore/pipelines lists those there are")

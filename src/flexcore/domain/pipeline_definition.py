@@ -87,6 +87,10 @@ class PipelineDefinition:
     def _wrong_names(self) -> Iterator[FieldError]:
         if not 1 <= len(self.name) <= LONGEST_NAME:
             yield FieldError("name", f"must be 1 to {LONGEST_NAME} characters")
+        for name, text in (("name", self.name), ("description", self.description), ("owner", self.owner)):
+            # The tables that lists are read from have no place for it.
+            if "\0" in text:
+                yield FieldError(name, "must not contain the character NUL")
         if len(self.description) > LONGEST_DESCRIPTION:
             yield FieldError("description", f"must be at most {LONGEST_DESCRIPTION} characters")
         if not 1 <= len(self.steps) <= MAX_STEPS:
@@ -97,8 +101,8 @@ class PipelineDefinition:
                 yield FieldError(f"steps[{index}].id", "must be 1 to 63 letters, digits, _ and -, no _ or - first")
             elif step.id in seen:
                 yield FieldError(f"steps[{index}].id", f"'{step.id}' is the id of an earlier step too")
-            if len(step.name) > LONGEST_NAME:
-                yield FieldError(f"steps[{index}].name", f"must be at most {LONGEST_NAME} characters")
+            if len(step.name) > LONGEST_NAME or "\0" in step.name:
+                yield FieldError(f"steps[{index}].name", f"must be at most {LONGEST_NAME} characters, none NUL")
             seen.add(step.id)
 
     def _wrong_policies(self, max_timeout_seconds: float) -> Iterator[FieldError]:

@@ -150,4 +150,9 @@ def test_queries(checked: httpx.Client) -> None:
     plugins = ask("ListActivePlugins", limit=2)
     assert (len(plugins["plugins"]), plugins["total"]) == (2, 3)
     ask("ListActivePlugins", 400, limit=0)
+    execution = checked.post("/api/v1/flexcore/plugins/simple-processor/execute", json={}).json()
+    (row,) = ask("GetExecutionHistory", plugin_id="simple-processor")["executions"]
+    assert (row["execution_id"], row["status"]) == (execution["execution_id"], "completed")
+    ask("GetExecutionHistory", 400, cursor="x")
+    assert ask("GetSystemMetrics")["executions_completed"] == 1
     ask("GetWeather", 400)

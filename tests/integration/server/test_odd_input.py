@@ -48,10 +48,11 @@ def named(path: str, name: str = "simple-processor") -> str:
 
 
 def test_odd_bodies(checked: httpx.Client, document: dict[str, Any]) -> None:
-    with_body = [path for path in of_method(document, "post") if "requestBody" in document["paths"][path]["post"]]
-    assert len(with_body) >= 5
-    for path in with_body:
+    for path in of_method(document, "post"):
+        required = document["paths"][path]["post"].get("requestBody", {}).get("required", False)
         for what, body in BODIES.items():
+            if what == "nothing" and not required:
+                continue
             answer = checked.post(named(path), content=body, headers={"content-type": "application/json"})
             assert answer.status_code == 400, (path, what)
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy
-from flexcore.presentation.http.operations import Answer, Call, Operation
+from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
 from flexcore.presentation.http.validation import decode_body, decode_query, has_no_body, idempotency_key, read_body
 
@@ -51,7 +51,8 @@ class _Caller:
         self._operation = operation
         self._access = access
         self._max_body_bytes = max_body_bytes
-        self._decoder = None if operation.body is None else msgspec.json.Decoder(operation.body)
+        self._decoder = msgspec.json.Decoder(NoBody if operation.body is None else operation.body)
+        self._may_be_empty = operation.body is None or not operation.body_required
         self._headers = {
             status: [(b"content-type", content.media_type.encode())] if content.media_type else []
             for status, content in operation.answers.items()
@@ -65,11 +66,7 @@ class _Caller:
             self._access.check(scope)
         query = self._query(scope["query_string"])
         key = idempotency_key(scope) if operation.idempotent else None
-        body: Any = None
-        if self._decoder is not None and not operation.body_required and has_no_body(scope):
-            body = operation.body()
-        elif self._decoder is not None:
-            body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
+        body = await self._body(scope, receive) if operation.reads_body else None
         try:
             answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key))
         except FlexCoreError as error:
@@ -83,6 +80,13 @@ class _Caller:
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _body(self, scope: Scope, receive: Receive) -> Any:
+        declared = self._operation.body
+        if self._may_be_empty and has_no_body(scope):
+            return None if declared is None else declared()
+        body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
+        return None if declared is None else body
 
 
 async def _stream(answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:

@@ -14,6 +14,10 @@ class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):
     """The query of an operation that takes none."""
 
 
+class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request that needs none; an empty object does for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Query, Body]):
     """One valid request."""
@@ -57,7 +61,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[Answer]]
 class Operation:
     """One method of one path.
 
-    A body that is not `body_required` may be left out; then the handler gets the body's defaults.
+    A body that is not `body_required` may be left out; then the handler gets the body's defaults. Where no `body` is
+    declared, one that says anything is refused.
     `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
@@ -84,9 +89,14 @@ class Operation:
         statuses = {400, 500, *self.problems}
         if not self.open:
             statuses.add(401)
-        if self.body is not None:
+        if self.reads_body:
             statuses |= {413, 415}
         return tuple(sorted(statuses - set(self.answers)))
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether a body is looked at, if only to see that it says nothing."""
+        return self.body is not None or self.method in ("POST", "PUT")
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
