@@ -10,7 +10,18 @@ from docs.generate.markdown import NOTICE, page, table, value
 from flexcore.presentation.http import openapi, routes
 from flexcore.presentation.http.operations import Operation
 
-TAGS_FIRST = tuple("health status plugins pipelines commands queries events cluster logs services".split())
+TAGS_FIRST = (
+    "health",
+    "status",
+    "plugins",
+    "pipelines",
+    "commands",
+    "queries",
+    "events",
+    "cluster",
+    "logs",
+    "services",
+)
 
 
 def operations() -> list[Operation]:
