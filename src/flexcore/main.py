@@ -19,16 +19,21 @@ import uvloop
 from starlette.types import ASGIApp
 
 from flexcore.application.assembly import buses
+from flexcore.application.background import Background
+from flexcore.application.checkpoints import Checkpointer
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
+from flexcore.application.feed import Feed
 from flexcore.application.health import HealthMonitor, Status
 from flexcore.application.jobs import Tasks
 from flexcore.application.membership import NodeRecord
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Appended, LiveChannel
 from flexcore.application.services import ServiceView
+from flexcore.application.verification import Verification, Verifier
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
+from flexcore.infrastructure.checkpoints import CheckpointFile, NoCheckpoints
 from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.postgres import read_model_maintenance as maintenance
 from flexcore.infrastructure.postgres.access import PostgresAccess
@@ -39,6 +44,7 @@ from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistor
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
 from flexcore.infrastructure.postgres.read_models import ReadModels
 from flexcore.infrastructure.postgres.receipts import PostgresReceipts
+from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
@@ -55,6 +61,7 @@ from flexcore.presentation.http.lifecycle import Lifecycle
 from flexcore.presentation.http.node import SERVICE, Node
 from flexcore.presentation.http.routes.cluster import ClusterRoutes
 from flexcore.presentation.http.routes.commands import CommandRoutes
+from flexcore.presentation.http.routes.event_log import EventLogRoutes
 from flexcore.presentation.http.routes.events import EventRoutes
 from flexcore.presentation.http.routes.guide import GuideRoutes
 from flexcore.presentation.http.routes.health import HealthRoutes
@@ -76,6 +83,11 @@ VITAL: Final = frozenset({"postgresql", "event_store"})
 """Components without which the node is unhealthy; the others degrade it."""
 NEEDED: Final = frozenset({"postgresql", "event_store", "redis", "plugin_runtime"})
 """Components without which a request could fail."""
+
+SERVING_PAGE: Final = 1000
+"""Events that a verification in the server looks at in one go, which holds up its requests for some milliseconds."""
+PATIENT_PAGE: Final = 10_000
+"""The same in a process of its own."""
 
 EXIT_FORCED: Final = 1
 
@@ -137,6 +149,23 @@ def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, i
         return runner.run(maintenance.rebuild(_runtime_access(settings), settings.node_id, name, progress))
 
 
+def verify_events(settings: Settings, first: int, last: int | None) -> Verification:
+    """Recompute the chain of the event log from outside the server; raises FlexCoreError."""
+    return asyncio.run(_verify_events(settings, first, last))
+
+
+async def _verify_events(settings: Settings, first: int, last: int | None) -> Verification:
+    database = Database(_runtime_access(settings), node_id=f"{settings.node_id}:verify")
+    checkpoints = (
+        NoCheckpoints() if settings.state_directory is None else CheckpointFile(Path(settings.state_directory))
+    )
+    try:
+        await database.connect()
+        return await Verifier(PostgresStoredChain(database, page=PATIENT_PAGE), checkpoints).verify(first, last)
+    finally:
+        await database.close()
+
+
 async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
     url = _url(listener, tls, settings.node_id)
     async with _runtime(settings, buffer, url) as runtime:
@@ -168,6 +197,9 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     store = PostgresEventStore(database)
     events = Events(store, _new_id)
     events.listen(metrics.events_appended)
+    feed = Feed(store)
+    stored = PostgresStoredChain(database, page=SERVING_PAGE)
+    checkpoints = _checkpoints(settings)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     coordination = Coordination(
         _redis_access(settings),
@@ -196,6 +228,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         may_take=lambda: executions.free > 0,
     )
     events.listen(lambda appended: _tell_of(coordination.channel, appended))
+    coordination.channel.subscribe("events", lambda _: feed.wake())
     read_models = ReadModels(database, store, coordination.channel, coordination.leadership)
     metrics.watch_projections(lambda: read_models.lag.events)
     plugins = Plugins(
@@ -252,6 +285,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
             *QueryRoutes(desk.queries).operations(),
             *EventRoutes(events).operations(),
             *ClusterRoutes(coordination.cluster).operations(),
+            *EventLogRoutes(feed, Verifier(stored, checkpoints or NoCheckpoints())).operations(),
             *LogRoutes(buffer).operations(),
             *ServiceRoutes(directory).operations(),
             *GuideRoutes(plugins, buffer).operations(),
@@ -283,7 +317,18 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
         with contextlib.suppress(FlexCoreError):
             # Not yet possible without PostgreSQL; then the first use of the plugins does it.
             await plugins.register_builtins()
+        background = Background()
+        stack.push_async_callback(background.close)
+        if checkpoints is None:
+            _logger.warning("no state_directory is set, so no checkpoints of the event log are signed")
+        else:
+            checkpointer = Checkpointer(stored, checkpoints, node_id=node.node_id, clock=_now)
+            background.run("checkpointer", checkpointer.run)
         yield _Runtime(app, monitor, plugins, node)
+
+
+def _checkpoints(settings: Settings) -> CheckpointFile | None:
+    return None if settings.state_directory is None else CheckpointFile(Path(settings.state_directory))
 
 
 def _tell_of(channel: LiveChannel, appended: Appended) -> None:

@@ -260,6 +260,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             allowed="up to 54 letters, digits, dots, dashes and underscores",
         ),
     ] = msgspec.field(default_factory=lambda: socket.gethostname()[:54])
+    state_directory: Annotated[
+        Text | None,
+        option(
+            "Directory of this node's own state, such as its signed checkpoints of the event log; systemd sets it. "
+            "Without one there are no checkpoints",
+            env="STATE_DIRECTORY",
+        ),
+    ] = None
     drain_seconds: Annotated[
         int,
         option(

@@ -82,7 +82,7 @@ async def chained(store: PostgresEventStore) -> None:
             "FROM events ORDER BY position"
         )
     for *content, stored in rows:
-        link = chain.link(link, *content)
+        link = chain.link(link, tuple(content))
         assert stored == link
 
 

@@ -103,7 +103,7 @@ def test_events_of_the_first_schema_are_chained(postgres_server: PostgresServer,
     assert [row[7] for row in rows] == [f'{{"text": "ü", "number": {number}}}' for number in (1, 2, 3)]
     link = chain.GENESIS
     for *content, stored in rows:
-        link = chain.link(link, *content)
+        link = chain.link(link, tuple(content))
         assert stored == link
 
 

@@ -13,7 +13,14 @@ from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy
 from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
-from flexcore.presentation.http.validation import decode_body, decode_query, has_no_body, idempotency_key, read_body
+from flexcore.presentation.http.validation import (
+    decode_body,
+    decode_query,
+    has_no_body,
+    idempotency_key,
+    last_event_id,
+    read_body,
+)
 
 ROUTE: Final = "flexcore.route"
 """Scope key: the path template of the request's route, for metrics and the log."""
@@ -67,8 +74,9 @@ class _Caller:
         query = self._query(scope["query_string"])
         key = idempotency_key(scope) if operation.idempotent else None
         body = await self._body(scope, receive) if operation.reads_body else None
+        resume = last_event_id(scope) if operation.resumable else None
         try:
-            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key))
+            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key, resume))
         except FlexCoreError as error:
             raise from_failure(error) from error
         headers = [*self._headers[answer.status]]

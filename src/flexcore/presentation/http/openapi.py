@@ -17,6 +17,13 @@ _IDEMPOTENCY_KEY: Final = {
     "description": "The same request again under the same key is done once and answered alike",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
 }
+_LAST_EVENT_ID: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "Id of the last event that arrived; the stream goes on after it",
+    "schema": {"type": "string"},
+}
 _CORRELATION: Final = {"$ref": "#/components/headers/CorrelationId"}
 
 
@@ -67,6 +74,7 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
             *_path_parameters(operation),
             *_query_parameters(operation),
             *([_IDEMPOTENCY_KEY] if operation.idempotent else []),
+            *([_LAST_EVENT_ID] if operation.resumable else []),
         ],
         "responses": _responses(operation, schema_of),
     }

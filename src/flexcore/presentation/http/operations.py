@@ -27,6 +27,7 @@ class Call(Generic[Query, Body]):
     body: Body
     correlation_id: str
     idempotency_key: str | None = None
+    last_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Operation:
     A body that is not `body_required` may be left out; then the handler gets the body's defaults. Where no `body` is
     declared, one that says anything is refused.
     `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
+    `resumable` ones take Last-Event-ID, which says where a stream broke off.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
     """
@@ -80,6 +82,7 @@ class Operation:
     body: Any = None
     body_required: bool = True
     idempotent: bool = False
+    resumable: bool = False
     open: bool = False
 
     @property

@@ -59,6 +59,11 @@ def has_no_body(scope: Scope) -> bool:
     return headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
 
 
+def last_event_id(scope: Scope) -> str | None:
+    """Return the request's Last-Event-ID, None if it has none."""
+    return next((str(value, "latin-1") for name, value in scope["headers"] if name == b"last-event-id"), None)
+
+
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     """Read the whole JSON body; raises HttpError 413 or 415, or ClientGoneError."""
     headers = dict(scope["headers"])
