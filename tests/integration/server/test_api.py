@@ -19,7 +19,14 @@ def execute(client: httpx.Client, plugin: str, **body: Any) -> httpx.Response:
 
 def test_every_plain_get_answers_as_described(checked: httpx.Client) -> None:
     paths = checked.get("/openapi.json").json()["paths"]
-    plain = [path for path, operations in paths.items() if "get" in operations and "{" not in path]
+    plain = [
+        path
+        for path, operations in paths.items()
+        if "get" in operations
+        and "{" not in path
+        # A stream does not end.
+        and "text/event-stream" not in operations["get"]["responses"]["200"]["content"]
+    ]
     assert len(plain) > 10
     for path in plain:
         assert checked.get(path).status_code == 200
