@@ -71,7 +71,7 @@ def database_name(postgres_server: PostgresServer, _migrated_database: str) -> s
         # Only a superuser can do this; it passes by the trigger that keeps events from being deleted.
         connection.execute("SET session_replication_role = replica")
         connection.execute("TRUNCATE events, receipts, projections")
-        connection.execute("TRUNCATE execution_history, plugin_inventory, system_metrics")
+        connection.execute("TRUNCATE execution_history, pipeline_status, plugin_inventory, system_metrics, snapshots")
         connection.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
         connection.execute("TRUNCATE execution_results, execution_cancellations")
     return _migrated_database

@@ -19,6 +19,7 @@ from flexcore.application.ports import (
 )
 from flexcore.domain.errors import FieldError, InvalidInput
 from flexcore.domain.events import NewEvent, RecordedEvent, check_new_event
+from flexcore.domain.upcasting import UPCASTERS
 
 __all__ = ["MAX_BATCH", "MAX_PAGE", "EventPage", "EventQuery", "Events", "NewEvent", "RecordedEvent"]
 
@@ -52,7 +53,8 @@ class Events:
             raise InvalidInput.field("events", f"must be 1 to {MAX_BATCH} events, not {len(events)}")
         for index, event in enumerate(events):
             check_new_event(event, prefix=f"events[{index}]." if len(events) > 1 else "")
-        appended = await self._store.append(Append([(self._new_id(), event) for event in events], jobs, receipt))
+        stamped = [(self._new_id(), UPCASTERS.stamp(event)) for event in events]
+        appended = await self._store.append(Append(stamped, jobs, receipt))
         if not appended.repeated:
             for listener in self._listeners:
                 listener(appended)

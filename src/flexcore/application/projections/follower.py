@@ -85,6 +85,9 @@ class Follower(Generic[Row]):
     async def _page(self, after: int, head: int) -> _Page:
         positions = self._positions
         events = await self._feed.feed(after, positions, self._projection.aggregate_types)
+        if events and events[0].position <= after:
+            # Folded already; counters would count it twice.
+            events = [event for event in events if event.position > after]
         if len(events) > self._page_events:
             self._positions = self._page_events
         elif len(events) * 2 <= self._page_events:

@@ -5,9 +5,19 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from flexcore.application.read_models.facts import number, whole_number
-from flexcore.domain.events import PLUGIN_AGGREGATE, PluginEvent, RecordedEvent
+from flexcore.domain.events import PIPELINE_AGGREGATE, PLUGIN_AGGREGATE, PipelineEvent, PluginEvent, RecordedEvent
 
 _SYSTEM: Final = "system"
+_PIPELINE_COUNTERS: Final = {
+    PipelineEvent.CREATED.value: "pipelines_created",
+    PipelineEvent.DELETED.value: "pipelines_deleted",
+    PipelineEvent.STARTED.value: "pipeline_runs_started",
+    PipelineEvent.COMPLETED.value: "pipeline_runs_completed",
+    PipelineEvent.FAILED.value: "pipeline_runs_failed",
+    PipelineEvent.CANCELLED.value: "pipeline_runs_cancelled",
+    PipelineEvent.STEP_COMPLETED.value: "pipeline_steps_completed",
+    PipelineEvent.STEP_FAILED.value: "pipeline_steps_failed",
+}
 
 
 @dataclass(slots=True)
@@ -15,7 +25,7 @@ class SystemRow:
     """What the installation has done since its first event. Executions that ended are in exactly one of the counts.
 
     `executions_completed` counts answers of plugins, of which `executions_unsuccessful` said that they did not
-    succeed; `executions_failed` had no answer.
+    succeed; `executions_failed` had no answer. `pipeline_steps_failed` counts attempts.
     """
 
     key: str = _SYSTEM
@@ -31,6 +41,14 @@ class SystemRow:
     executions_lost: int = 0
     execution_ms: float = 0.0
     last_execution: datetime | None = None
+    pipelines_created: int = 0
+    pipelines_deleted: int = 0
+    pipeline_runs_started: int = 0
+    pipeline_runs_completed: int = 0
+    pipeline_runs_failed: int = 0
+    pipeline_runs_cancelled: int = 0
+    pipeline_steps_completed: int = 0
+    pipeline_steps_failed: int = 0
 
 
 class SystemMetrics(Protocol):
@@ -45,9 +63,9 @@ class SystemMetricsProjection:
     """Counts."""
 
     name = "system_metrics"
-    version = 1
+    version = 2
     row = SystemRow
-    aggregate_types = (PLUGIN_AGGREGATE,)
+    aggregate_types = (PLUGIN_AGGREGATE, PIPELINE_AGGREGATE)
     event_types = frozenset({
         PluginEvent.REGISTERED.value,
         PluginEvent.REMOVED.value,
@@ -55,6 +73,7 @@ class SystemMetricsProjection:
         PluginEvent.EXECUTION_STARTED.value,
         PluginEvent.EXECUTION_COMPLETED.value,
         PluginEvent.EXECUTION_FAILED.value,
+        *_PIPELINE_COUNTERS,
     })  # fmt: skip
 
     def key(self, event: RecordedEvent) -> str | None:
@@ -80,6 +99,9 @@ class SystemMetricsProjection:
                 row.execution_ms += number(event.data.get("execution_time_ms")) or 0.0
             case PluginEvent.EXECUTION_FAILED:
                 _fail(row, event)
+            case _:
+                counter = _PIPELINE_COUNTERS[event.type]
+                setattr(row, counter, getattr(row, counter) + 1)
         return row
 
 

@@ -10,6 +10,7 @@ import msgspec
 from flexcore.application.ports import Append, Appended, EventQuery, FeedPoint, Receipt
 from flexcore.domain.errors import Conflict
 from flexcore.domain.events import RecordedEvent
+from flexcore.domain.upcasting import UPCASTERS, Upcasters
 from flexcore.infrastructure.postgres.database import Connection, Database
 from flexcore.infrastructure.postgres.group_commit import GroupCommit
 
@@ -35,10 +36,14 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class PostgresEventStore:
-    """Appends in groups, by one SQL function in one round trip; reads by the indexes of the events table."""
+    """Appends in groups, by one SQL function in one round trip; reads by the indexes of the events table.
 
-    def __init__(self, database: Database) -> None:
+    `stream` and `feed`, from which FlexCore itself reads, give every event in the newest shape of its data.
+    """
+
+    def __init__(self, database: Database, upcasters: Upcasters = UPCASTERS) -> None:
         self._database = database
+        self._upcasters = upcasters
         self._commit = GroupCommit(database)
 
     async def append(self, append: Append) -> Appended:
@@ -66,7 +71,7 @@ class PostgresEventStore:
         """Events of one aggregate, oldest first; raises Unavailable."""
         async with self._database.session() as connection:
             rows = await connection.fetch(_STREAM, aggregate_type, aggregate_id, after_version)
-        return [recorded_event(row) for row in rows]
+        return self._upcasters.upcast([recorded_event(row) for row in rows])
 
     async def feed(
         self, after_position: int, limit: int, aggregate_types: Sequence[str] | None = None
@@ -77,7 +82,7 @@ class PostgresEventStore:
         """
         async with self._database.session() as connection:
             rows = await connection.fetch(_FEED, after_position, after_position + limit, aggregate_types)
-        return [recorded_event(row) for row in rows]
+        return self._upcasters.upcast([recorded_event(row) for row in rows])
 
     async def head(self) -> int:
         """Return the last position, 0 for none; raises Unavailable."""

@@ -36,7 +36,9 @@ _RUNTIME_RIGHTS = (
     "GRANT SELECT, INSERT, DELETE ON execution_results, execution_cancellations TO {role}",
     # Read models are made from the log and can be made again at any time.
     "GRANT SELECT, INSERT, UPDATE, DELETE ON projections TO {role}",
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON execution_history, plugin_inventory, system_metrics TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON execution_history, pipeline_status, plugin_inventory, system_metrics "
+    "TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON snapshots TO {role}",
     "GRANT SELECT ON leadership TO {role}",
     "GRANT EXECUTE ON FUNCTION take_leadership, check_leadership TO {role}",
 )

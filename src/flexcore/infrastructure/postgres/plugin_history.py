@@ -1,6 +1,7 @@
 """What the event log says about plugins, through the port PluginHistory."""
 
 from flexcore.domain.events import PLUGIN_AGGREGATE, PLUGIN_LIFECYCLE, RecordedEvent
+from flexcore.domain.upcasting import UPCASTERS
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import EVENT_COLUMNS, recorded_event
 
@@ -24,7 +25,7 @@ class PostgresPluginHistory:
         async with self._database.session() as connection:
             types = [event_type.value for event_type in PLUGIN_LIFECYCLE]
             rows = await connection.fetch(_LIFECYCLE, PLUGIN_AGGREGATE, types, plugin_id)
-        return [recorded_event(row) for row in rows]
+        return UPCASTERS.upcast([recorded_event(row) for row in rows])
 
     async def stream_version(self, plugin_id: str) -> int:
         """Version of the plugin's stream, 0 if it has none; raises Unavailable."""
