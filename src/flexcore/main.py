@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import socket
@@ -166,9 +167,21 @@ async def _verify_events(settings: Settings, first: int, last: int | None) -> Ve
         await database.close()
 
 
+def tune_collector() -> None:
+    """Let the garbage collector look at new objects only, and seldom; for a process whose parts are all built.
+
+    Events and requests are trees: they go with their last reference. By default the collector searches all of them
+    for cycles every 700 allocations, which takes half the time of a replay and shows in the slowest requests.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
     url = _url(listener, tls, settings.node_id)
     async with _runtime(settings, buffer, url) as runtime:
+        tune_collector()
         lifecycle = Lifecycle(
             Server(
                 runtime.app,

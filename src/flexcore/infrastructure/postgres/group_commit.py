@@ -22,8 +22,8 @@ MAX_EVENTS: Final = 1000
 """Events in one transaction, unless a single append has more."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Data and metadata in one transaction, unless a single append has more."""
-MAX_WAITING: Final = 20_000
-"""Appends that wait; beyond them the caller is told to come back."""
+MAX_WAITING: Final = 10_000
+"""Appends that wait on a lane; beyond them the caller is told to come back."""
 SETTLE_SECONDS: Final = 5.0
 """How long to try to find out what became of a transaction whose connection broke."""
 _SETTLE_RETRY_SECONDS: Final = 0.05
@@ -115,27 +115,44 @@ class _Arguments:
 
 
 class GroupCommit:
-    """Appends in groups, one transaction after the other, for as long as there is something to append."""
+    """Appends in groups, on two lanes: while PostgreSQL commits the one, this process prepares the other."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: list[Waiting] = []
-        self._running: asyncio.Task[None] | None = None
+        self._lanes = (_Lane(database), _Lane(database))
 
     async def append(self, append: Append) -> Appended | None:
         """Record `append` durably; None if its receipt is there already, and then nothing was recorded.
 
         Raises VersionConflict, Unavailable, TooBusy.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise TooBusy(f"{MAX_WAITING} appends wait for PostgreSQL already; try again shortly")
+        lane = min(self._lanes, key=_Lane.load)
+        if lane.load() >= MAX_WAITING:
+            raise TooBusy(f"{2 * MAX_WAITING} appends wait for PostgreSQL already; try again shortly")
         texts = [(_encode(event.data).decode(), _encode(event.metadata).decode()) for _, event in append.events]
         size = sum(len(data) + len(metadata) for data, metadata in texts)
         waiting = Waiting(append, texts, size, asyncio.get_running_loop().create_future())
+        lane.put(waiting)
+        return await waiting.done
+
+
+class _Lane:
+    """One transaction after the other, for as long as there is something to append."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[Waiting] = []
+        self._under_way = 0
+        self._running: asyncio.Task[None] | None = None
+
+    def load(self) -> int:
+        """How many appends wait here or are being recorded."""
+        return len(self._waiting) + self._under_way
+
+    def put(self, waiting: Waiting) -> None:
+        """Record it with the next transaction."""
         self._waiting.append(waiting)
         if self._running is None:
             self._running = asyncio.create_task(self._run(), name="group-commit")
-        return await waiting.done
 
     async def _run(self) -> None:
         try:
@@ -145,7 +162,7 @@ class GroupCommit:
             _refuse(self._waiting, error)
             raise
         finally:
-            self._running = None
+            self._running, self._under_way = None, 0
 
     async def _run_session(self) -> None:
         """Commit groups over one connection for a while, which saves asking for one each time."""
@@ -187,6 +204,7 @@ class GroupCommit:
                 if key is not None:
                     keys.add(key)
         del self._waiting[:taken]
+        self._under_way = len(batch)
         return batch
 
     async def _settle(self, batch: Sequence[Waiting]) -> None:
