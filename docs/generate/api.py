@@ -19,6 +19,7 @@ TAGS_FIRST = (
     "queries",
     "events",
     "cluster",
+    "runtime",
     "logs",
     "services",
 )

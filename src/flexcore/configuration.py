@@ -46,14 +46,18 @@ class Configuration:
     settings: Settings
     sources: Mapping[str, str]
 
-    def lines(self) -> Iterator[str]:
-        """`key = value  (source)` for every setting, secrets as `***`."""
+    def values(self) -> Iterator[tuple[str, Any, str]]:
+        """Key, value and source of every setting, secrets as `***`; None is one that is not set."""
         for declaration in declarations():
             value = _lookup(self.settings, declaration.key)
-            shown = "***" if isinstance(value, Secret) else msgspec.json.encode(value).decode()
-            if value is None:
-                shown = "not set"
-            yield f"{declaration.key} = {shown}  ({self.sources[declaration.key]})"
+            yield declaration.key, "***" if isinstance(value, Secret) else value, self.sources[declaration.key]
+
+    def lines(self) -> Iterator[str]:
+        """`key = value  (source)` for every setting, secrets as `***`."""
+        secrets = {declaration.key for declaration in declarations() if declaration.is_secret}
+        for key, value, source in self.values():
+            shown = value if key in secrets else msgspec.json.encode(value).decode()
+            yield f"{key} = {'not set' if value is None else shown}  ({source})"
 
     def unused(self) -> Iterator[str]:
         """One line for every setting that somebody gave although this version does nothing with it."""

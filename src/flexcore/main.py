@@ -30,6 +30,7 @@ from flexcore.application.jobs import Tasks
 from flexcore.application.membership import NodeRecord
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Appended, LiveChannel
+from flexcore.application.runtime import EffectiveSetting, Runtime
 from flexcore.application.services import ServiceView
 from flexcore.application.verification import Verification, Verifier
 from flexcore.configuration import Configuration
@@ -54,6 +55,7 @@ from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
 from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
+from flexcore.infrastructure.telemetry.process import measure
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
 from flexcore.presentation.http.access import AccessPolicy, BearerToken, EverybodyIsAdministrator
@@ -71,6 +73,7 @@ from flexcore.presentation.http.routes.pipelines import PipelineRoutes
 from flexcore.presentation.http.routes.plugin_lifecycle import PluginLifecycleRoutes
 from flexcore.presentation.http.routes.plugins import PluginRoutes
 from flexcore.presentation.http.routes.queries import QueryRoutes
+from flexcore.presentation.http.routes.runtime import RuntimeRoutes
 from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
@@ -120,7 +123,7 @@ def serve(configuration: Configuration) -> int:
     for line in configuration.unused():
         _logger.warning(line)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, buffer, listener, tls))
+        return runner.run(_serve(configuration, buffer, listener, tls))
 
 
 def migrate(settings: Settings) -> "MigrationReport":
@@ -178,9 +181,10 @@ def tune_collector() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
+async def _serve(configuration: Configuration, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
+    settings = configuration.settings
     url = _url(listener, tls, settings.node_id)
-    async with _runtime(settings, buffer, url) as runtime:
+    async with _runtime(configuration, buffer, url) as runtime:
         tune_collector()
         lifecycle = Lifecycle(
             Server(
@@ -201,8 +205,9 @@ async def _serve(settings: Settings, buffer: LogBuffer, listener: socket.socket,
 
 
 @asynccontextmanager
-async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIterator[_Runtime]:
+async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) -> AsyncIterator[_Runtime]:
     """Build the parts and start them in the order in which they need each other."""
+    settings = configuration.settings
     node = Node(settings.node_id, version("flexcore"), settings.environment)
     metrics = Metrics(version=node.version, node_id=node.node_id)
     access = _runtime_access(settings)
@@ -287,6 +292,15 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
     )
     metrics.watch_dependencies(lambda: _dependencies_up(monitor))
     directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, url))
+    runtime = Runtime(
+        membership=coordination.membership,
+        leadership=coordination.leadership,
+        executions=executions,
+        workers=lambda: (jobs.worker(), *coordination.workers()),
+        process=lambda: measure(runner),
+        samples=metrics.samples,
+        settings=[EffectiveSetting(*setting) for setting in configuration.values()],
+    )
     operations = operation_table(
         (
             *HealthRoutes(monitor, node).operations(),
@@ -299,6 +313,7 @@ async def _runtime(settings: Settings, buffer: LogBuffer, url: str) -> AsyncIter
             *EventRoutes(events).operations(),
             *ClusterRoutes(coordination.cluster).operations(),
             *EventLogRoutes(feed, Verifier(stored, checkpoints or NoCheckpoints())).operations(),
+            *RuntimeRoutes(runtime, node).operations(),
             *LogRoutes(buffer).operations(),
             *ServiceRoutes(directory).operations(),
             *GuideRoutes(plugins, buffer).operations(),

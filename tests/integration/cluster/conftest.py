@@ -7,10 +7,10 @@ import pytest
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.redis.connection import RedisAccess
-from tests.integration.server.conftest import environ
+from tests.integration.server.conftest import api, checked, environ, flexcore
 from tests.servers import RedisServer
 
-__all__ = ["environ"]
+__all__ = ["api", "checked", "environ", "flexcore"]
 
 
 @pytest.fixture(autouse=True)

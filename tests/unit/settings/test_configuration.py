@@ -215,6 +215,17 @@ def test_the_listing_shows_sources_and_no_secret() -> None:
     assert DEVELOPMENT_PASSWORD not in "\n".join(lines)
 
 
+def test_the_values_show_sources_and_no_secret() -> None:
+    found = list(load(None, {"FLEXCORE_API_TOKEN": TOKEN, "FLEXCORE_PORT": "9"}, required=()).values())
+    values = {key: (value, source) for key, value, source in found}
+    assert list(values) == [declaration.key for declaration in declarations()]
+    assert values["http.port"] == (9, "environment FLEXCORE_PORT")
+    assert values["auth.token"] == ("***", "environment FLEXCORE_API_TOKEN")
+    assert values["redis.password"] == (None, "default")
+    secrets = [value for key, (value, _) in values.items() if "password" in key or "token" in key]
+    assert set(secrets) <= {"***", None}
+
+
 def test_every_variable_of_the_contract_is_taken() -> None:
     plain = (
         "FLEXCORE_PORT FLEXCORE_GRPC_PORT FLEXCORE_HOST FLEXCORE_ENV FLEXCORE_DEBUG POSTGRES_HOST POSTGRES_PORT "

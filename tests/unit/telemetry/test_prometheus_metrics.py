@@ -46,6 +46,17 @@ def test_requests_are_counted_and_timed(metrics: Metrics) -> None:
     assert found[("flexcore_http_request_duration_seconds_bucket", ("0.25", "GET", "/health"))] == 1
 
 
+def test_the_figures_are_had_without_the_text(metrics: Metrics) -> None:
+    metrics.request_finished("/health", "GET", 200, 0.3)
+    metrics.watch_dependencies(lambda: {"redis": False})
+    found = {(sample.name, tuple(sample.labels.values())): sample for sample in metrics.samples()}
+    counted = found[("flexcore_http_requests_total", ("/health", "GET", "200"))]
+    assert (counted.type, counted.value) == ("counter", 1)
+    assert found[("flexcore_http_request_duration_seconds_sum", ("/health", "GET"))].value == 0.3
+    assert found[("flexcore_dependency_up", ("redis",))].value == 0
+    assert not [name for name, _ in found if name.endswith(("_bucket", "_created"))]
+
+
 def test_dependencies_and_the_build(metrics: Metrics) -> None:
     metrics.watch_dependencies(lambda: {"postgresql": True, "redis": False})
     found = samples(metrics)

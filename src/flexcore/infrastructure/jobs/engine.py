@@ -5,6 +5,7 @@ from typing import Final
 
 from flexcore.application.executions import Executions
 from flexcore.application.jobs import Tasks
+from flexcore.application.runtime import Worker
 from flexcore.infrastructure.jobs.listener import Listener
 from flexcore.infrastructure.jobs.probe import JobQueueProbe
 from flexcore.infrastructure.jobs.takeover import TakeOver
@@ -35,6 +36,11 @@ class JobEngine:
     def probe(self, executions: Executions) -> JobQueueProbe:
         """Return the health check of the queue and of this node's worker."""
         return JobQueueProbe(self._database, self._worker, executions)
+
+    def worker(self) -> Worker:
+        """Tell how this node's worker fares."""
+        worker = self._worker
+        return Worker.of("jobs", worker.trouble, "takes jobs", busy=worker.running, capacity=worker.concurrency)
 
     async def start(self) -> None:
         """Begin to take jobs; PostgreSQL may be away."""

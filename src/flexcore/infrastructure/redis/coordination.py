@@ -8,6 +8,7 @@ from flexcore.application.events import Events
 from flexcore.application.leadership import LeaderElection, LeadershipTerms
 from flexcore.application.membership import Membership, NodeRecord
 from flexcore.application.ports import Clock
+from flexcore.application.runtime import Worker
 from flexcore.domain.node import NodeStatus
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.leader_lease import RedisLeaderLease
@@ -74,6 +75,21 @@ class Coordination:
         await self.channel.close()
         await self._lease.close()
         await self._registry.close()
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Tell how the parts fare that talk to Redis."""
+        leader, token = self.leadership.leader, self.leadership.token
+        election = f"nobody leads, as far as is known; node {self.membership.node_id} stands for it"
+        if token is not None:
+            election = f"leads, in term {token}"
+        elif leader is not None:
+            election = f"node {leader} leads"
+        deaf = None if self.channel.connected else "the other nodes are not heard"
+        return (
+            Worker.of("node_registry", self.membership.trouble, "the other nodes are known"),
+            Worker.of("live_channel", deaf, "the other nodes are heard"),
+            Worker.of("leader_election", None, election),
+        )
 
     def _condition(self) -> tuple[NodeStatus, int]:
         running = self._executions()

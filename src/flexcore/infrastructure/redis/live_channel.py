@@ -24,7 +24,7 @@ CHANNEL: Final = "flexcore:live"
 LATEST_ONLY: Final = frozenset({"events", "projections"})
 MOST_UNSENT: Final = 1000
 # Publishing many times a second costs Redis and us no more than this often.
-PACE_SECONDS: Final = 0.01
+PACE_SECONDS: Final = 0.025
 FIRST_RETRY_SECONDS: Final = 0.1
 LAST_RETRY_SECONDS: Final = 1.0
 # A connection that is silent for so long is asked whether it still works.

@@ -1,5 +1,6 @@
 """Prometheus metrics of the process."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from platform import python_version
@@ -10,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flexcore.application.ports import Appended, PluginRequest, PluginResult, PluginRunner, ResourceUsage
+from flexcore.application.runtime import Sample
 from flexcore.domain.errors import ExecutionTimedOut
 from flexcore.domain.manifest import PluginManifest
 
@@ -91,6 +93,15 @@ class Metrics:
     def watch_projections(self, lag: Callable[[], Mapping[str, int]]) -> None:
         """Show how far each read model is behind the log, as `lag` says, whenever the metrics are read."""
         self._registry.register(_ProjectionLag(lag))
+
+    def samples(self) -> list[Sample]:
+        """Return the figures themselves; of histograms their count and sum."""
+        return [
+            Sample(sample.name, family.type, sample.labels, sample.value)
+            for family in self._registry.collect()
+            for sample in family.samples
+            if not sample.name.endswith(("_bucket", "_created")) and math.isfinite(sample.value)
+        ]
 
     def render(self) -> bytes:
         """Return Prometheus' text format."""
