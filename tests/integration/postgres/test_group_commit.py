@@ -58,7 +58,7 @@ async def test_too_many_waiting_appends_are_told_to_come_back(events: Events, mo
 
 
 async def test_a_conflict_concerns_nobody_else(events: Events, store: PostgresEventStore) -> None:
-    """Appends of one transaction, so of one lane; the second and the fourth fail, also for what a failed one would have recorded."""
+    """Appends of one lane, so of one transaction; what a failed one would have recorded counts for nobody."""
     store._commit._lanes = store._commit._lanes[:1]
     outcomes = await asyncio.gather(
         events.append([thing(expected=0), thing("b")]),
