@@ -46,6 +46,7 @@ from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistor
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
 from flexcore.infrastructure.postgres.read_models import ReadModels
 from flexcore.infrastructure.postgres.receipts import PostgresReceipts
+from flexcore.infrastructure.postgres.snapshots import PostgresSnapshots
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.coordination import Coordination
@@ -266,6 +267,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         runner=runner,
         executions=read_models.executions,
         system=read_models.system,
+        listed=read_models.pipelines,
+        snapshots=PostgresSnapshots(database),
         new_id=_new_id,
         clock=_now,
         max_timeout_seconds=settings.executions.max_timeout_seconds,

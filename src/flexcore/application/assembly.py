@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from flexcore.application.aggregates import Aggregates, Snapshots
 from flexcore.application.command_bus import CommandBus, CommandLog
 from flexcore.application.events import Events
-from flexcore.application.pipeline_list import StreamList
+from flexcore.application.pipeline_list import PipelineList
+from flexcore.application.pipeline_snapshots import PIPELINES
 from flexcore.application.pipeline_streams import PipelineStreams
 from flexcore.application.pipelines import Pipelines
 from flexcore.application.plugin_lifecycle import PluginLifecycle
@@ -35,17 +37,19 @@ def buses(
     runner: PluginRunner,
     executions: ExecutionHistory,
     system: SystemMetrics,
+    listed: PipelineList,
+    snapshots: Snapshots,
     new_id: NewId,
     clock: Clock,
     max_timeout_seconds: int,
 ) -> Buses:
     """Build the buses with all their handlers."""
     log = CommandLog(events, receipts, clock)
-    streams = PipelineStreams(events)
+    streams = PipelineStreams(Aggregates(PIPELINES, events, snapshots))
     pipelines = Pipelines(
         log=log,
         streams=streams,
-        listed=StreamList(events, streams),
+        listed=listed,
         plugins=plugins,
         new_id=new_id,
         clock=clock,

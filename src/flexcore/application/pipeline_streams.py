@@ -4,9 +4,8 @@ import re
 from collections import OrderedDict
 from typing import Final
 
-from flexcore.application.events import Events
+from flexcore.application.aggregates import Aggregates
 from flexcore.domain.errors import NotFound
-from flexcore.domain.events import PIPELINE_AGGREGATE
 from flexcore.domain.pipeline import Pipeline
 
 # Beyond so many, the pipeline that was not used for the longest time is read from its beginning again.
@@ -22,17 +21,19 @@ class PipelineStreams:
     is given out goes on changing under later reads: decide on it at once, and read it anew after any wait.
     """
 
-    def __init__(self, events: Events) -> None:
-        self._events = events
+    def __init__(self, pipelines: Aggregates[Pipeline]) -> None:
+        self._pipelines = pipelines
         self._kept: OrderedDict[str, Pipeline] = OrderedDict()
 
     async def find(self, pipeline_id: str) -> Pipeline:
         """Read a pipeline as it is now; raises NotFound, Unavailable."""
         if _ID.fullmatch(pipeline_id) is None:
             raise _unknown(pipeline_id)
-        known = self._kept.get(pipeline_id)
-        pipeline = Pipeline(pipeline_id) if known is None else known
-        pipeline.take(await self._events.stream(PIPELINE_AGGREGATE, pipeline_id, pipeline.version))
+        pipeline = self._kept.get(pipeline_id)
+        if pipeline is None:
+            pipeline = await self._pipelines.load(pipeline_id)
+        else:
+            await self._pipelines.follow(pipeline_id, pipeline)
         if not pipeline.exists:
             raise _unknown(pipeline_id)
         self._kept[pipeline_id] = pipeline
@@ -42,7 +43,7 @@ class PipelineStreams:
         return pipeline
 
     def forget(self, pipeline_id: str) -> None:
-        """Read a pipeline from its beginning the next time, such as after the event log contradicted it."""
+        """Read a pipeline anew the next time, such as after the event log contradicted it."""
         self._kept.pop(pipeline_id, None)
 
 

@@ -9,6 +9,7 @@ from flexcore.application.projections.projector import Projector
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.execution_history import PostgresExecutionHistory
+from flexcore.infrastructure.postgres.pipeline_status import PostgresPipelineList
 from flexcore.infrastructure.postgres.plugin_inventory import PostgresPluginInventory
 from flexcore.infrastructure.postgres.projections import PostgresProjections
 from flexcore.infrastructure.postgres.system_metrics import PostgresSystemMetrics
@@ -28,6 +29,7 @@ class ReadModels:
         self._background = Background()
         self.lag = ProjectionLag(feed, store)
         self.executions = PostgresExecutionHistory(database, freshness)
+        self.pipelines = PostgresPipelineList(database, freshness)
         self.plugins = PostgresPluginInventory(database, freshness)
         self.system = PostgresSystemMetrics(database, freshness)
 
