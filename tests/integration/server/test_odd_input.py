@@ -110,3 +110,43 @@ def test_methods_that_a_path_does_not_have(api: httpx.Client, document: dict[str
             assert answer.status_code == 405, (path, method)
             assert answer.headers["content-type"] == "application/problem+json"
             assert set(operations) <= set(answer.headers["allow"].lower().split(", "))
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "words"),
+    [
+        (b'{"type":"X","aggregate_id":"a","aggregate_type":"T","data":[1]}', "data", "expected object"),
+        (b'{"type":"X","aggregate_id":"a","aggregate_type":"T","metadata":1}', "metadata", "expected object"),
+        (b'{"type":"X","aggregate_id":"a","aggregate_type":"T","data":{"a":"\xff"}}', "data", "must be UTF-8"),
+        (
+            b'{"type":"X","aggregate_id":"a","aggregate_type":"T","data":{"a":"' + b"x" * 1024 * 1024 + b'"}}',
+            "data",
+            "must be at most 1048576 bytes of JSON, not 1048584",
+        ),
+        (
+            b'{"type":"X","aggregate_id":"a","aggregate_type":"T","metadata":{"a":"' + b"x" * 16 * 1024 + b'"}}',
+            "metadata",
+            "must be at most 16384 bytes of JSON, not 16392",
+        ),
+    ],
+)
+def test_an_event_of_a_wrong_shape_or_size_is_refused(
+    checked: httpx.Client, body: bytes, field: str, words: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    answer = checked.post("/api/v1/flexcore/events", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": field, "message": words}]
+    batch = checked.post("/api/v1/flexcore/events/batch", content=b'{"events":[%s]}' % body, headers=headers)
+    assert batch.json()["errors"] == [{"field": f"events[0].{field}", "message": words}]
+
+
+def test_the_text_of_an_event_is_kept_as_it_was_sent_but_for_white_space(checked: httpx.Client) -> None:
+    data = b'{ "big": 123456789012345678901234567890.5, "twice": 1,\n "twice": 2, "e": 1.50e+10, "nul": "\\u0000" }'
+    body = b'{"type":"X","aggregate_id":"kept","aggregate_type":"T","data":%s}' % data
+    checked.post(
+        "/api/v1/flexcore/events", content=body, headers={"content-type": "application/json"}
+    ).raise_for_status()
+    answer = checked.get("/api/v1/flexcore/events", params={"aggregate_id": "kept"})
+    kept = b'{"big":123456789012345678901234567890.5,"twice":1,"twice":2,"e":1.50e+10,"nul":"\\u0000"}'
+    assert b'"data":' + kept in answer.content

@@ -1,7 +1,7 @@
 """The event store's tables through the port EventStore."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -10,6 +10,7 @@ import msgspec
 from flexcore.application.ports import Append, Appended, EventQuery, FeedPoint, Receipt
 from flexcore.domain.errors import Conflict
 from flexcore.domain.events import RecordedEvent
+from flexcore.domain.json_object import JsonObject
 from flexcore.domain.upcasting import UPCASTERS, Upcasters
 from flexcore.infrastructure.postgres.database import Connection, Database
 from flexcore.infrastructure.postgres.group_commit import GroupCommit
@@ -71,7 +72,8 @@ class PostgresEventStore:
         """Events of one aggregate, oldest first; raises Unavailable."""
         async with self._database.session() as connection:
             rows = await connection.fetch(_STREAM, aggregate_type, aggregate_id, after_version)
-        return self._upcasters.upcast([recorded_event(row) for row in rows])
+        # Whoever reads a stream looks into its events, and may keep what is in them.
+        return self._upcasters.upcast([recorded_event(row, content=_json) for row in rows])
 
     async def feed(
         self, after_position: int, limit: int, aggregate_types: Sequence[str] | None = None
@@ -90,8 +92,12 @@ class PostgresEventStore:
             return int(await connection.fetchval(_HEAD))
 
 
-def recorded_event(row: asyncpg.Record) -> RecordedEvent:
-    """Build the event from a row of EVENT_COLUMNS."""
+def _unread(text: str) -> Mapping[str, Any]:
+    return JsonObject(text, _json)
+
+
+def recorded_event(row: asyncpg.Record, content: Callable[[str], Mapping[str, Any]] = _unread) -> RecordedEvent:
+    """Build the event from a row of EVENT_COLUMNS; `content` makes something of its data and its metadata."""
     event_id, position, kind, aggregate_id, aggregate_type, version, data, metadata, recorded_at, link, *_ = row
     return RecordedEvent(
         event_id,
@@ -100,8 +106,8 @@ def recorded_event(row: asyncpg.Record) -> RecordedEvent:
         aggregate_id,
         aggregate_type,
         version,
-        _json(data),
-        _json(metadata),
+        content(data),
+        content(metadata),
         recorded_at,
         link,
     )

@@ -6,7 +6,7 @@ appends that arrive gather, and the next transaction takes them all; each still 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -16,6 +16,7 @@ import msgspec
 from flexcore.application.ports import Append, Appended, Job
 from flexcore.domain.errors import TooBusy, Unavailable, VersionConflict
 from flexcore.domain.events import NewEvent, RecordedEvent
+from flexcore.domain.json_object import JsonObject
 from flexcore.infrastructure.postgres.database import Connection, Database
 
 MAX_EVENTS: Final = 1000
@@ -128,7 +129,7 @@ class GroupCommit:
         lane = min(self._lanes, key=_Lane.load)
         if lane.load() >= MAX_WAITING:
             raise TooBusy(f"{2 * MAX_WAITING} appends wait for PostgreSQL already; try again shortly")
-        texts = [(_encode(event.data).decode(), _encode(event.metadata).decode()) for _, event in append.events]
+        texts = [(_text(event.data), _text(event.metadata)) for _, event in append.events]
         size = sum(len(data) + len(metadata) for data, metadata in texts)
         waiting = Waiting(append, texts, size, asyncio.get_running_loop().create_future())
         lane.put(waiting)
@@ -328,6 +329,10 @@ def _unknown(error: Unavailable) -> Unavailable:
         f"{error} while it recorded the events: they may be there or not. Look, or send them again with the same "
         "Idempotency-Key",
     )
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return content.text if isinstance(content, JsonObject) else _encode(content).decode()
 
 
 def _job(job: Job) -> str:

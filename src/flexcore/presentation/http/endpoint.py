@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy
+from flexcore.presentation.http.encoding import encode
 from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
 from flexcore.presentation.http.validation import (
@@ -27,7 +28,6 @@ ROUTE: Final = "flexcore.route"
 CORRELATION: Final = "flexcore.correlation_id"
 """Scope key: the request's correlation id."""
 
-_encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = b"application/json"
 
 
@@ -84,7 +84,7 @@ class _Caller:
         if isinstance(answer.content, AsyncIterator):
             await _stream(answer, headers, receive, send)
             return
-        content = _encode(answer.content) if answer.status in self._json else answer.content or b""
+        content = encode(answer.content) if answer.status in self._json else answer.content or b""
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})

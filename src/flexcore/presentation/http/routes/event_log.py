@@ -4,19 +4,18 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from flexcore.application.feed import Feed
 from flexcore.application.verification import MAX_POSITION, Verification, Verifier
 from flexcore.domain.errors import InvalidInput, TooBusy
+from flexcore.presentation.http.encoding import encode
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
 SILENCE_SECONDS: Final = 10.0
 """After so long without an event a comment is sent, so that both sides see whether the other is still there."""
 
 _Position = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class StreamQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from"}):
@@ -86,7 +85,7 @@ class EventLogRoutes:
         async for events in self._feed.follow(after):
             if events:
                 yield b"".join(
-                    b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, event.type.encode(), _encode(event))
+                    b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, event.type.encode(), encode(event))
                     for event in events
                 )
                 sent = time.monotonic()

@@ -1,19 +1,27 @@
 """The event log: read it, append to it."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta, Struct
 
 from flexcore.application.events import MAX_BATCH, MAX_PAGE, EventPage, EventQuery, Events
 from flexcore.domain.errors import InvalidInput
 from flexcore.domain.events import OWN_AGGREGATES, NewEvent, RecordedEvent
+from flexcore.domain.json_object import JsonObject
 from flexcore.presentation.http.idempotency import receipt
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 # As far as every JSON reader counts exactly, and far beyond any stream.
 MAX_VERSION: Final = (1 << 53) - 1
 
+# Nobody here looks into an event's data, and reading a large one holds up every other request.
+MAX_DATA_BYTES: Final = 1024 * 1024
+MAX_METADATA_BYTES: Final = 16 * 1024
+
+_EMPTY: Final = msgspec.Raw(b"{}")
+_AnObject = Meta(extra_json_schema={"type": "object"})
 _EVENTS = "/api/v1/flexcore/events"
 _Name = Annotated[str, Meta(max_length=255)]
 _Moment = Annotated[datetime, Meta(tz=True)]
@@ -38,8 +46,8 @@ class EventBody(Struct, frozen=True, forbid_unknown_fields=True):
     type: Annotated[str, Meta(min_length=1, max_length=128)]
     aggregate_id: Annotated[str, Meta(min_length=1, max_length=255)]
     aggregate_type: Annotated[str, Meta(min_length=1, max_length=128)]
-    data: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    data: Annotated[msgspec.Raw, _AnObject] = msgspec.field(default_factory=lambda: _EMPTY)
+    metadata: Annotated[msgspec.Raw, _AnObject] = msgspec.field(default_factory=lambda: _EMPTY)
     expected_version: Annotated[int, Meta(ge=0, le=MAX_VERSION)] | None = None
 
 
@@ -149,14 +157,28 @@ def _new_event(body: EventBody, correlation_id: str, prefix: str) -> NewEvent:
     if body.aggregate_type in OWN_AGGREGATES:
         message = f"must be none of {', '.join(sorted(OWN_AGGREGATES))}: FlexCore alone records those"
         raise InvalidInput.field(f"{prefix}aggregate_type", message)
+    metadata = msgspec.json.decode(_text(f"{prefix}metadata", body.metadata, MAX_METADATA_BYTES))
     return NewEvent(
         type=body.type,
         aggregate_id=body.aggregate_id,
         aggregate_type=body.aggregate_type,
-        data=body.data,
-        metadata={"correlation_id": correlation_id, **body.metadata},
+        data=JsonObject(_text(f"{prefix}data", body.data, MAX_DATA_BYTES)),
+        metadata={"correlation_id": correlation_id, **metadata},
         expected_version=body.expected_version,
     )
+
+
+def _text(field: str, raw: msgspec.Raw, max_bytes: int) -> str:
+    """Check that `raw` is an object of a bearable size, and return it without white space."""
+    content = bytes(raw)
+    if not content.startswith(b"{"):
+        raise InvalidInput.field(field, "expected object")
+    if len(content) > max_bytes:
+        raise InvalidInput.field(field, f"must be at most {max_bytes} bytes of JSON, not {len(content)}")
+    try:
+        return msgspec.json.format(content, indent=-1).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput.field(field, "must be UTF-8") from error
 
 
 def _recorded(event: RecordedEvent) -> Recorded:
