@@ -2,12 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
+
+
+MAX_OFFSET: Final = 1_000_000
+"""How many items of a list may be passed over; no list here is as long, and PostgreSQL counts to a limit."""
 
 
 class NoParameters(Struct, frozen=True, forbid_unknown_fields=True):

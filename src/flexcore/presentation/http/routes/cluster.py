@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from flexcore.application.cluster import Cluster, ClusterView
 from flexcore.application.membership import NodeView
-from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 
 MAX_PAGE = 200
 
@@ -18,7 +18,7 @@ class NodesQuery(Struct, frozen=True, forbid_unknown_fields=True):
     """Parameters of GET nodes."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Nodes a page")] = 50
-    offset: Annotated[int, Meta(ge=0, description="Nodes to pass over")] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="Nodes to pass over")] = 0
 
 
 class NodePage(Struct, frozen=True):

@@ -26,7 +26,7 @@ from flexcore.domain.pipeline_definition import (
 )
 from flexcore.domain.retry import LARGEST_MULTIPLIER, LONGEST_BACKOFF_MS, MAX_ATTEMPTS, RetryPolicy
 from flexcore.presentation.http.idempotency import receipt
-from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.plugins import ExecuteMetadata, ShortName
 
 _PIPELINES: Final = "/api/v1/flexcore/pipelines"
@@ -99,7 +99,7 @@ class PipelinesQuery(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="Only pipelines so"),
     ] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Pipelines a page")] = 50
-    offset: Annotated[int, Meta(ge=0, description="Pipelines to leave out at the start")] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="Pipelines to leave out at the start")] = 0
 
 
 class PipelineRoutes:

@@ -13,7 +13,7 @@ from flexcore.application.plugin_views import (
     PluginView,
 )
 from flexcore.application.plugins import MAX_PAGE, Plugins
-from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 
 _PLUGINS = "/api/v1/flexcore/plugins"
 ShortName = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -25,7 +25,7 @@ class PluginsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     status: Annotated[Literal["active", "inactive", "error"] | None, Meta(description="Only plugins so")] = None
     type: Annotated[ShortName | None, Meta(description="Only plugins of this type")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Plugins a page")] = 50
-    offset: Annotated[int, Meta(ge=0, description="Plugins to leave out at the start")] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="Plugins to leave out at the start")] = 0
 
 
 class ExecuteParameters(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from flexcore.application.queries import (
 from flexcore.application.query_bus import QueryBus
 from flexcore.application.read_models.execution_history import MAX_PAGE as MOST_EXECUTIONS
 from flexcore.application.read_models.execution_history import ExecutionStatus
-from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.plugins import ShortName
 
 _QUERIES: Final = "/api/v1/flexcore/queries"
@@ -33,7 +33,7 @@ class ActivePluginsParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
     type: ShortName | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 50
-    offset: Annotated[int, Meta(ge=0)] = 0
+    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET)] = 0
 
 
 class ExecutionsParameters(Struct, frozen=True, forbid_unknown_fields=True):
