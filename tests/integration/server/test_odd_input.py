@@ -71,14 +71,15 @@ def test_parameters_that_nobody_knows(checked: httpx.Client, document: dict[str,
             assert checked.get(f"{named(path)}?{query}").status_code == 400, (path, query)
 
 
-def test_parameters_beyond_all_bounds(checked: httpx.Client, document: dict[str, Any]) -> None:
+def test_parameters_beyond_all_bounds(api: httpx.Client, document: dict[str, Any]) -> None:
     values = ("-1", "1e3", "9" * 500, "NaN", "%D9%A3", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00%2B14:00")
     for path in of_method(document, "get"):
         for parameter in document["paths"][path]["get"]["parameters"]:
             if parameter["in"] == "query":
                 for value in values:
-                    answer = checked.get(f"{named(path)}?{parameter['name']}={value}")
-                    assert answer.status_code in {200, 400}, (path, parameter["name"], value)
+                    # Opened only: a stream does not end.
+                    with api.stream("GET", f"{named(path)}?{parameter['name']}={value}") as answer:
+                        assert answer.status_code in {200, 400}, (path, parameter["name"], value)
 
 
 @pytest.mark.parametrize("expected_version", [1 << 53, 1 << 63, 10**30, -1, 0.5, "0", True])
