@@ -174,6 +174,10 @@ def install(*, level: Level, buffer: LogBuffer, node_id: str, hidden: Iterable[s
     root.handlers[:] = [JsonLogHandler(lines, buffer, node_id, hidden)]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+    # Nobody shows where in the code a record was made, and finding that out costs as much as the rest of it: the way
+    # to leave it out is from logging's own manual ("Optimization").
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # At info level these report each of our own health checks, and each job with its arguments.
     for chatty in ("httpx", "httpcore", "asyncio", "procrastinate"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
