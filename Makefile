@@ -74,7 +74,7 @@ bench: bench-packages venv ## Compare with peers, one line a figure; ONLY=<name>
 	@$(BIN)/pytest tests/bench -q -s $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: soak
-soak: lab-packages venv ## Run the long proofs; ONLY=<name> for one
+soak: test-packages lab-packages venv ## Run the long proofs; ONLY=<name> for one
 	@$(BIN)/pytest tests/soak $(if $(ONLY),-k "$(ONLY)")
 
 .PHONY: down
