@@ -1,9 +1,13 @@
 """HTTP load from wrk, on loopback and bounded in time."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
+
+from tests.bench.appending import Measured
 
 CONNECTIONS = 64
 SECONDS = 2
@@ -11,10 +15,7 @@ SECONDS = 2
 
 def requests_per_second(url: str) -> float:
     """Ask `url` over 64 connections for two seconds; raises RuntimeError when an answer was no success."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise RuntimeError("the benchmark needs wrk: apt-get install wrk")
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
+    command = [_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
     if (os.cpu_count() or 1) > 1:
         command = ["taskset", "-c", "1", *command]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -24,6 +25,24 @@ def requests_per_second(url: str) -> float:
     if found is None:
         raise RuntimeError(f"wrk said nothing of its rate:\n{output}")
     return float(found[1])
+
+
+def post_events(url: str, token: str, *, seconds: int) -> Measured:
+    """Append events over 64 connections, each waiting for its answer; raises RuntimeError when one was no success."""
+    script = Path(__file__).with_name("post_events.lua")
+    command = [_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url, "--", token]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    figures = json.loads(output.splitlines()[-1])
+    if figures["not_successful"] or figures["broken"]:
+        raise RuntimeError(f"not every answer was a success:\n{output}")
+    return Measured(figures["requests"] / figures["seconds"], figures["p50_ms"], figures["p99_ms"])
+
+
+def _wrk() -> str:
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise RuntimeError("the benchmark needs wrk: apt-get install wrk")
+    return wrk
 
 
 def pin_to_first_cpu(pid: int) -> None:
