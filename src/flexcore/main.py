@@ -23,7 +23,6 @@ from flexcore.application.assembly import buses
 from flexcore.application.background import Background
 from flexcore.application.checkpoints import Checkpointer
 from flexcore.application.events import Events
-from flexcore.application.executions import Executions
 from flexcore.application.feed import Feed
 from flexcore.application.health import HealthMonitor, Status
 from flexcore.application.jobs import Tasks
@@ -36,6 +35,7 @@ from flexcore.application.verification import Verification, Verifier
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
 from flexcore.infrastructure.checkpoints import CheckpointFile, NoCheckpoints
+from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.postgres import read_model_maintenance as maintenance
 from flexcore.infrastructure.postgres.access import PostgresAccess
@@ -67,6 +67,7 @@ from flexcore.presentation.http.routes.cluster import ClusterRoutes
 from flexcore.presentation.http.routes.commands import CommandRoutes
 from flexcore.presentation.http.routes.event_log import EventLogRoutes
 from flexcore.presentation.http.routes.events import EventRoutes
+from flexcore.presentation.http.routes.executions import ExecutionRoutes
 from flexcore.presentation.http.routes.guide import GuideRoutes
 from flexcore.presentation.http.routes.health import HealthRoutes
 from flexcore.presentation.http.routes.logs import LogRoutes
@@ -230,14 +231,18 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         stopping=lambda: monitor.draining,
         clock=_now,
     )
-    executions = Executions(
+    services = ExecutionServices(
+        database=database,
         events=events,
         runner=runner,
         clock=_now,
         node_id=node.node_id,
         slots=settings.executions.slots,
+        max_kept_result_bytes=settings.executions.max_kept_result_bytes,
+        keep_results_hours=settings.executions.keep_results_hours,
         held=lambda: coordination.drain.reason,
     )
+    executions = services.here
     tasks = Tasks()
     jobs = JobEngine(
         access,
@@ -272,6 +277,13 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         new_id=_new_id,
         clock=_now,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
+    )
+    begin_executions, execution_desk = services.join(
+        plugins=plugins,
+        history=read_models.executions,
+        channel=coordination.channel,
+        leadership=coordination.leadership,
+        tasks=tasks,
     )
     redis_probe = RedisProbe(
         host=settings.redis.host,
@@ -308,7 +320,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         (
             *HealthRoutes(monitor, node).operations(),
             *StatusRoutes(monitor, plugins, desk.pipelines, events, node).operations(),
-            *PluginRoutes(plugins).operations(),
+            *PluginRoutes(plugins, begin_executions).operations(),
+            *ExecutionRoutes(execution_desk).operations(),
             *PluginLifecycleRoutes(plugins, desk.commands).operations(),
             *PipelineRoutes(desk.pipelines, desk.commands, desk.queries).operations(),
             *CommandRoutes(desk.commands).operations(),
@@ -355,6 +368,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         else:
             checkpointer = Checkpointer(stored, checkpoints, node_id=node.node_id, clock=_now)
             background.run("checkpointer", checkpointer.run)
+        stack.push_async_callback(services.close)
+        services.start()
         yield _Runtime(app, monitor, plugins, node)
 
 

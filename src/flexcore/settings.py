@@ -185,6 +185,24 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
             le=300,
         ),
     ] = 300
+    max_kept_result_bytes: Annotated[
+        int,
+        option(
+            "Largest answer of a plugin that is kept for asking later, in bytes of JSON",
+            env="FLEXCORE_EXECUTION_MAX_KEPT_RESULT_BYTES",
+            ge=0,
+            le=10 * 1024 * 1024,
+        ),
+    ] = 1024 * 1024
+    keep_results_hours: Annotated[
+        int,
+        option(
+            "How long answers of plugins are kept for asking later, in hours",
+            env="FLEXCORE_EXECUTION_KEEP_RESULTS_HOURS",
+            ge=1,
+            le=24 * 366,
+        ),
+    ] = 24 * 7
 
 
 class JobSettings(Struct, frozen=True, kw_only=True):

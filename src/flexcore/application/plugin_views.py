@@ -125,3 +125,11 @@ class Execution:
     completed_at: datetime
     metadata: Mapping[str, Any]
     status: Literal["completed"] = field(default="completed")
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedExecution:
+    """An execution that some node will run; `GET executions/{id}` tells how it fares."""
+
+    execution_id: str
+    status: Literal["queued"] = field(default="queued")

@@ -149,8 +149,8 @@ class Plugins:
         """
         return await self._executions.run(await self.prepare(command), command.user_id)
 
-    async def prepare(self, command: ExecutePlugin) -> PluginRequest:
-        """Check that this node can run a command, and give it an execution id.
+    async def prepare(self, command: ExecutePlugin, execution_id: str | None = None) -> PluginRequest:
+        """Check that this node can run a command, and give it an execution id unless it has one.
 
         Raises InvalidInput, NotFound, Conflict (not active, or its code is not here), Unavailable.
         """
@@ -166,13 +166,20 @@ class Plugins:
         operation = manifest.operation(command.operation)
         operation.check(command.data, field="parameters.data")
         return PluginRequest(
-            execution_id=self._new_id(),
+            execution_id=execution_id or self._new_id(),
             plugin_id=plugin.id,
             operation=operation.name,
             data=command.data,
             timeout_seconds=command.timeout_seconds,
             correlation_id=command.correlation_id,
         )
+
+    def check_code(self, plugin_id: str) -> None:
+        """Raise Unavailable if this node lacks a plugin's code, which another may have."""
+        if plugin_id not in self._runner.manifests:
+            raise Unavailable(
+                "flexcore", f"plugin '{plugin_id}' can't run on node {self._node_id}, which lacks its code"
+            )
 
     async def manifests(self) -> dict[str, PluginManifest]:
         """Return those of the registered plugins that this node has the code of, by id; raises Unavailable."""

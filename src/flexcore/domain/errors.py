@@ -82,3 +82,11 @@ class ExecutionTimedOut(FlexCoreError):
     def __init__(self, message: str, execution_id: str) -> None:
         super().__init__(message)
         self.execution_id = execution_id
+
+
+class ExecutionCancelled(FlexCoreError):
+    """The plugin was stopped, or never begun, because somebody asked for that."""
+
+    def __init__(self, message: str, execution_id: str) -> None:
+        super().__init__(message)
+        self.execution_id = execution_id

@@ -14,6 +14,8 @@ class FailureReason(StrEnum):
     PLUGIN_FAILED = "plugin_failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
+    REFUSED = "refused"
+    NODE_LOST = "node_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class ExecutionRecord:
     """Writes the events of one execution.
 
     They hold what was run, how long and how it ended; never the parameters or the result, which may be large or
-    secret. `part_of` names the pipeline and the step that the execution is for, if it is for one.
+    secret. `part_of` names the pipeline and the step that the execution is for, if it is for one. `attempt` counts
+    the times that a node began it; it is 0 in the events of an execution that has not begun.
     """
 
     execution_id: str
@@ -29,6 +32,11 @@ class ExecutionRecord:
     operation: str
     metadata: Mapping[str, Any]
     part_of: Mapping[str, str] = field(default_factory=dict)
+    attempt: int = 1
+
+    def queued(self, timeout_seconds: float) -> NewEvent:
+        """Tell that some node is to run the plugin, for at most `timeout_seconds`."""
+        return self._event(PluginEvent.EXECUTION_QUEUED, {"timeout_seconds": timeout_seconds})
 
     def started(self, timeout_seconds: float) -> NewEvent:
         """Tell that the plugin is about to run, for at most `timeout_seconds`."""
@@ -50,5 +58,11 @@ class ExecutionRecord:
         )
 
     def _event(self, event_type: PluginEvent, data: dict[str, Any]) -> NewEvent:
-        facts = {"execution_id": self.execution_id, "operation": self.operation, **self.part_of, **data}
+        facts = {
+            "execution_id": self.execution_id,
+            "operation": self.operation,
+            "attempt": self.attempt,
+            **self.part_of,
+            **data,
+        }
         return NewEvent(event_type, self.plugin_id, PLUGIN_AGGREGATE, facts, self.metadata)

@@ -337,7 +337,8 @@ def _text(content: Mapping[str, Any]) -> str:
 
 def _job(job: Job) -> str:
     row = {
-        "queue_name": "default",
+        # A queue for each task: nodes look into those of the tasks they know.
+        "queue_name": job.task,
         "task_name": job.task,
         "priority": 0,
         "lock": job.lock,

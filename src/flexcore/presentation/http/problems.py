@@ -10,6 +10,7 @@ from starlette.types import Send
 
 from flexcore.domain.errors import (
     Conflict,
+    ExecutionCancelled,
     ExecutionTimedOut,
     FlexCoreError,
     InvalidInput,
@@ -109,6 +110,8 @@ def from_failure(error: FlexCoreError) -> HttpError:
             return HttpError(409, "version-conflict", "Version conflict", detail)
         case Conflict():
             return HttpError(409, "conflict", "Conflict", detail)
+        case ExecutionCancelled():
+            return HttpError(409, "execution-cancelled", "Execution cancelled", detail, execution_id=error.execution_id)
         case TooBusy():
             headers = {"retry-after": str(error.retry_after_seconds)}
             return HttpError(429, "too-busy", "Too busy", detail, headers=headers)

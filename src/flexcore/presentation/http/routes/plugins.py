@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from flexcore.application.plugin_executions import PluginExecutions
 from flexcore.application.plugin_views import (
     DEFAULT_TIMEOUT_SECONDS,
     ExecutePlugin,
@@ -11,9 +12,11 @@ from flexcore.application.plugin_views import (
     PluginPage,
     PluginStatusView,
     PluginView,
+    QueuedExecution,
 )
 from flexcore.application.plugins import MAX_PAGE, Plugins
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.routes.executions import EXECUTIONS
 
 _PLUGINS = "/api/v1/flexcore/plugins"
 ShortName = Annotated[str, Meta(min_length=1, max_length=63)]
@@ -50,11 +53,20 @@ class ExecuteBody(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: ExecuteMetadata = ExecuteMetadata()
 
 
+class ExecuteQuery(Struct, frozen=True, forbid_unknown_fields=True, rename={"asynchronous": "async"}):
+    """Parameters of POST plugins/{id}/execute."""
+
+    asynchronous: Annotated[
+        bool, Meta(description="Answer at once; some node runs it, and GET executions/{id} tells how it fares")
+    ] = False
+
+
 class PluginRoutes:
     """/api/v1/flexcore/plugins and below."""
 
-    def __init__(self, plugins: Plugins) -> None:
+    def __init__(self, plugins: Plugins, executions: PluginExecutions) -> None:
         self._plugins = plugins
+        self._executions = executions
 
     def operations(self) -> tuple[Operation, ...]:
         """Declare the routes."""
@@ -94,11 +106,16 @@ class PluginRoutes:
                 method="POST",
                 path=_PLUGINS + "/{id}/execute",
                 name="executePlugin",
-                summary="Run one operation of a plugin to its end",
+                summary="Run one operation of a plugin, to its end or, with async=true, from the queue",
                 tag="plugins",
                 handler=self._execute,
+                query=ExecuteQuery,
                 body=ExecuteBody,
-                answers={200: Content(Execution, "The plugin's answer")},
+                idempotent=True,
+                answers={
+                    200: Content(Execution, "The plugin's answer"),
+                    202: Content(QueuedExecution, "Queued"),
+                },
                 problems=(404, 409, 429, 503, 504),
             ),
         )
@@ -115,7 +132,7 @@ class PluginRoutes:
     async def _status(self, call: Call[NoParameters, None]) -> Answer:
         return Answer(await self._plugins.status(call.path["id"]))
 
-    async def _execute(self, call: Call[NoParameters, ExecuteBody]) -> Answer:
+    async def _execute(self, call: Call[ExecuteQuery, ExecuteBody]) -> Answer:
         body = call.body
         command = ExecutePlugin(
             plugin_id=call.path["id"],
@@ -125,4 +142,7 @@ class PluginRoutes:
             correlation_id=body.metadata.correlation_id or call.correlation_id,
             user_id=body.metadata.user_id,
         )
-        return Answer(await self._plugins.execute(command))
+        if call.query.asynchronous:
+            queued = await self._executions.queue(command, call.idempotency_key)
+            return Answer(queued, 202, {"location": f"{EXECUTIONS}/{queued.execution_id}"})
+        return Answer(await self._executions.execute(command, call.idempotency_key))

@@ -11,14 +11,15 @@ down_revision = "0002"
 QUEUE: Final = Path(__file__).parents[1] / "procrastinate_3_10.sql"
 
 # A result belongs to one attempt: a node that was only paused may store its own late, and which attempt ended the
-# execution is decided by the event that did. `json` keeps the text as the plugin gave it, also what jsonb has no place
-# for.
+# execution is decided by the event that did. It is kept as text, for jsonb has no place for all that JSON can say; a
+# result that is too large is kept as its size alone.
 STATEMENTS = (
     """
     CREATE TABLE execution_results (
-        execution_id uuid        NOT NULL,
+        execution_id text        NOT NULL,
         attempt      integer     NOT NULL CHECK (attempt > 0),
-        result       json        NOT NULL,
+        size         bigint      NOT NULL,
+        data         text,
         stored_at    timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (execution_id, attempt)
     )
@@ -26,7 +27,7 @@ STATEMENTS = (
     "CREATE INDEX execution_results_by_time ON execution_results (stored_at)",
     """
     CREATE TABLE execution_cancellations (
-        execution_id uuid        PRIMARY KEY,
+        execution_id text        PRIMARY KEY,
         requested_at timestamptz NOT NULL DEFAULT now()
     )
     """,
