@@ -56,11 +56,15 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def _run(entry_point: str, configuration: dict[str, object], operation: str, data: dict[str, object]) -> object:
+def _run(
+    execution_id: str, entry_point: str, configuration: dict[str, object], operation: str, data: dict[str, object]
+) -> object:
     from importlib import import_module
 
+    from flexcore.infrastructure.sandbox import plugin as offered
     from flexcore.infrastructure.sandbox.plugin import OperationFailed
 
+    offered._execution_id = execution_id
     try:
         module, _, name = entry_point.partition(":")
         plugin = getattr(import_module(module), name)(configuration)

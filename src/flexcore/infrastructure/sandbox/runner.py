@@ -112,6 +112,7 @@ class SubprocessRunner:
         return msgspec.json.encode(
             {
                 "work": {
+                    "execution_id": request.execution_id,
                     "entry_point": self._manifests[request.plugin_id].entry_point,
                     "configuration": self._configuration.get(request.plugin_id, {}),
                     "operation": request.operation,
