@@ -27,6 +27,7 @@ from flexcore.application.feed import Feed
 from flexcore.application.health import HealthMonitor, Status
 from flexcore.application.jobs import Tasks
 from flexcore.application.membership import NodeRecord
+from flexcore.application.pipeline_steps import PipelineSteps
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Appended, LiveChannel
 from flexcore.application.runtime import EffectiveSetting, Runtime
@@ -45,7 +46,6 @@ from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
 from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
 from flexcore.infrastructure.postgres.read_models import ReadModels
-from flexcore.infrastructure.postgres.receipts import PostgresReceipts
 from flexcore.infrastructure.postgres.snapshots import PostgresSnapshots
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from flexcore.infrastructure.redis.connection import RedisAccess
@@ -143,7 +143,7 @@ def migrate(settings: Settings) -> "MigrationReport":
 def list_projections(settings: Settings) -> tuple[list["Generation"], int]:
     """Return every generation of a read model and the position of the newest event; raises Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.generations(_runtime_access(settings), f"{settings.node_id}:projections"))
+        return runner.run(maintenance.generations(_runtime_access(settings), settings.node_id))
 
 
 def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, int], None]) -> int:
@@ -151,10 +151,8 @@ def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, i
 
     `progress` is told the position and that of the newest event.
     """
-    tune_collector()
-    node_id = f"{settings.node_id}:projections"
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.rebuild(_runtime_access(settings), node_id, name, progress))
+        return runner.run(maintenance.rebuild(_runtime_access(settings), settings.node_id, name, progress))
 
 
 def verify_events(settings: Settings, first: int, last: int | None) -> Verification:
@@ -269,15 +267,15 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     )
     desk = buses(
         events=events,
-        receipts=PostgresReceipts(database),
+        receipts=services.receipts,
         plugins=plugins,
         runner=runner,
-        executions=read_models.executions,
         system=read_models.system,
         listed=read_models.pipelines,
         snapshots=PostgresSnapshots(database),
         new_id=_new_id,
         clock=_now,
+        channel=coordination.channel,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
     begin_executions, execution_desk = services.join(
@@ -286,7 +284,21 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         channel=coordination.channel,
         leadership=coordination.leadership,
         tasks=tasks,
+        log=desk.log,
+        commands=desk.commands,
+        queries=desk.queries,
     )
+    steps = PipelineSteps(
+        events=events,
+        ends=services.ends,
+        streams=desk.streams,
+        plugins=plugins,
+        executions=executions,
+        results=services.results,
+        clock=_now,
+        node_id=node.node_id,
+    )
+    steps.register(tasks, coordination.channel)
     redis_probe = RedisProbe(
         host=settings.redis.host,
         port=settings.redis.port,

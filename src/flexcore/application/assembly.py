@@ -7,15 +7,15 @@ from flexcore.application.command_bus import CommandBus, CommandLog
 from flexcore.application.events import Events
 from flexcore.application.pipeline_list import PipelineList
 from flexcore.application.pipeline_snapshots import PIPELINES
+from flexcore.application.pipeline_steps import RUN_ENDED
 from flexcore.application.pipeline_streams import PipelineStreams
 from flexcore.application.pipelines import Pipelines
 from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import Clock, NewId, PluginRunner, Receipts
-from flexcore.application.queries import GetExecutionHistory, GetPipelineStatus, GetSystemMetrics, ListActivePlugins
+from flexcore.application.ports import Clock, LiveChannel, NewId, PluginRunner, Receipts
+from flexcore.application.queries import GetPipelineStatus, GetSystemMetrics, ListActivePlugins
 from flexcore.application.query_bus import QueryBus
-from flexcore.application.read_models.execution_history import ExecutionHistory, ExecutionPage, ExecutionQuery
 from flexcore.application.read_models.system_metrics import SystemMetrics, SystemRow
 
 
@@ -27,6 +27,7 @@ class Buses:
     queries: QueryBus
     pipelines: Pipelines
     streams: PipelineStreams
+    log: CommandLog
 
 
 def buses(
@@ -35,12 +36,12 @@ def buses(
     receipts: Receipts,
     plugins: Plugins,
     runner: PluginRunner,
-    executions: ExecutionHistory,
     system: SystemMetrics,
     listed: PipelineList,
     snapshots: Snapshots,
     new_id: NewId,
     clock: Clock,
+    channel: LiveChannel,
     max_timeout_seconds: int,
 ) -> Buses:
     """Build the buses with all their handlers."""
@@ -54,6 +55,7 @@ def buses(
         new_id=new_id,
         clock=clock,
         max_timeout_seconds=max_timeout_seconds,
+        on_cancelled=lambda execution_id: channel.publish(RUN_ENDED, execution_id=execution_id),
     )
     commands = CommandBus(log)
     pipelines.register(commands)
@@ -63,14 +65,10 @@ def buses(
     async def active_plugins(query: ListActivePlugins) -> PluginPage:
         return await plugins.page(status="active", type=query.type, limit=query.limit, offset=query.offset)
 
-    async def execution_history(query: GetExecutionHistory) -> ExecutionPage:
-        return await executions.page(ExecutionQuery(query.plugin_id, query.status, query.limit, query.cursor))
-
     async def system_metrics(query: GetSystemMetrics) -> SystemRow:
         return await system.read()
 
     queries.register(GetPipelineStatus, lambda query: pipelines.status(query.pipeline_id))
     queries.register(ListActivePlugins, active_plugins)
-    queries.register(GetExecutionHistory, execution_history)
     queries.register(GetSystemMetrics, system_metrics)
-    return Buses(commands, queries, pipelines, streams)
+    return Buses(commands, queries, pipelines, streams, log)

@@ -6,7 +6,7 @@ ends: each appends its end under one receipt, and the event log keeps the first.
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ import msgspec
 
 from flexcore.application.events import Events
 from flexcore.application.plugin_views import Execution
-from flexcore.application.ports import PluginResult, Receipt, Receipts
+from flexcore.application.ports import Job, PluginResult, Receipt, Receipts
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import (
     Conflict,
@@ -86,6 +86,14 @@ class End:
                 return PluginFailed(text, self.execution_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Alongside:
+    """What is recorded with an end, in one append; not at all if the execution has ended otherwise before."""
+
+    events: Sequence[NewEvent] = ()
+    jobs: Sequence[Job] = ()
+
+
 class ExecutionEnds:
     """Records the ends of executions, and tells of them."""
 
@@ -98,22 +106,32 @@ class ExecutionEnds:
         receipt = await self._receipts.find(_key(execution_id))
         return None if receipt is None else msgspec.convert(receipt.answer, End)
 
-    async def completed(self, record: ExecutionRecord, times: Times, *, success: bool) -> End:
+    async def completed(
+        self, record: ExecutionRecord, times: Times, *, success: bool, also: "Alongside | None" = None
+    ) -> End:
         """Record that the plugin answered, and return the end that counts; raises Unavailable."""
         event = record.completed(success=success, execution_time_ms=times.execution_time_ms)
         end = End(record.execution_id, ExecutionStatus.COMPLETED, record.attempt, success, None, times)
-        return await self._record(event, end)
+        return await self._record(event, end, also or Alongside())
 
     async def failed(
-        self, record: ExecutionRecord, reason: FailureReason, error: str, times: Times | None = None
+        self,
+        record: ExecutionRecord,
+        reason: FailureReason,
+        error: str,
+        times: Times | None = None,
+        *,
+        also: "Alongside | None" = None,
     ) -> End:
         """Record that there will be no answer, and return the end that counts; raises Unavailable."""
         event = record.failed(reason, error, 0.0 if times is None else times.execution_time_ms)
-        return await self._record(event, End(record.execution_id, _STATUS[reason], record.attempt, None, error, times))
+        end = End(record.execution_id, _STATUS[reason], record.attempt, None, error, times)
+        return await self._record(event, end, also or Alongside())
 
-    async def _record(self, event: NewEvent, end: End) -> End:
+    async def _record(self, event: NewEvent, end: End, also: "Alongside") -> End:
         key = _key(end.execution_id)
-        appended = await self._events.append([event], receipt=Receipt(key, fingerprint(key), msgspec.to_builtins(end)))
+        receipt = Receipt(key, fingerprint(key), msgspec.to_builtins(end))
+        appended = await self._events.append([event, *also.events], jobs=also.jobs, receipt=receipt)
         if not appended.repeated:
             return end
         kept = msgspec.convert(appended.answer, End)

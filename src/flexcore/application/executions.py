@@ -191,7 +191,7 @@ class Executions:
     async def _run(
         self, request: PluginRequest, record: ExecutionRecord, caller: Mapping[str, str | None], beginning: Beginning
     ) -> Execution:
-        lasted = _Duration(self._clock())
+        lasted = Duration(self._clock())
         try:
             result = await self.run_plugin(request)
         except asyncio.CancelledError:
@@ -233,7 +233,7 @@ class Executions:
                 error.retry_after_seconds,
             ) from error
 
-    async def _record_abandoned(self, record: ExecutionRecord, lasted: "_Duration") -> None:
+    async def _record_abandoned(self, record: ExecutionRecord, lasted: "Duration") -> None:
         try:
             async with asyncio.timeout(CANCELLED_RECORD_SECONDS):
                 await self._ends.failed(record, FailureReason.CANCELLED, "the caller went away", lasted.end())
@@ -259,7 +259,7 @@ async def _insist(ending: Callable[[], Awaitable[End]]) -> End:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-class _Duration:
+class Duration:
     """How long an execution takes, from now on."""
 
     def __init__(self, started_at: datetime) -> None:

@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import msgspec
 
+from flexcore.application.command_bus import CommandBus, Request
 from flexcore.application.execution_ends import ExecutionEnds, fingerprint
 from flexcore.application.execution_results import KeptResults
 from flexcore.application.executions import Beginning, BegunBefore, Executions
 from flexcore.application.plugin_views import ExecutePlugin, Execution, QueuedExecution
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginResult, Receipt, Receipts
-from flexcore.application.queued_executions import QueuedExecutions
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import Conflict
 
@@ -25,14 +25,14 @@ class PluginExecutions:
         *,
         plugins: Plugins,
         executions: Executions,
-        queued: QueuedExecutions,
+        commands: CommandBus,
         ends: ExecutionEnds,
         receipts: Receipts,
         results: KeptResults,
     ) -> None:
         self._plugins = plugins
         self._executions = executions
-        self._queued = queued
+        self._commands = commands
         self._ends = ends
         self._receipts = receipts
         self._results = results
@@ -64,9 +64,14 @@ class PluginExecutions:
 
         Raises InvalidInput, NotFound, Conflict (not active, or a `key` of another command), TooBusy, Unavailable.
         """
-        return await self._queued.queue(
-            command, None if key is None else f"{SCOPE}:{key}", _fingerprint("queue", command)
+        asked = Request(
+            command.correlation_id,
+            command.user_id,
+            key=None if key is None else f"{SCOPE}:{key}",
+            fingerprint=_fingerprint("queue", command),
         )
+        outcome = await self._commands.send(command, asked)
+        return QueuedExecution(outcome.facts["execution_id"])
 
     async def _first_answer(self, first: Receipt, receipt: Receipt, command: ExecutePlugin) -> Execution:
         if first.fingerprint != receipt.fingerprint:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from flexcore.application.execution_history import ExecutionsPage
 from flexcore.application.pipeline_views import PipelineStatusView
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.query_bus import Query
-from flexcore.application.read_models.execution_history import ExecutionPage, ExecutionStatus
+from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.application.read_models.system_metrics import SystemRow
 
 
@@ -26,7 +27,7 @@ class ListActivePlugins(Query[PluginPage]):
 
 
 @dataclass(frozen=True, slots=True)
-class GetExecutionHistory(Query[ExecutionPage]):
+class GetExecutionHistory(Query[ExecutionsPage]):
     """Ask what was executed, the newest first."""
 
     plugin_id: str | None = None

@@ -14,11 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from flexcore.application.cancellation import Cancellation
+from flexcore.application.command_bus import CommandLog, Outcome, Request
 from flexcore.application.correlation import CORRELATION_ID
-from flexcore.application.events import Events
 from flexcore.application.execution_ends import ExecutionEnds, fingerprint
 from flexcore.application.executions import Beginning, BegunBefore, Executions
-from flexcore.application.plugin_views import ExecutePlugin, QueuedExecution
+from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Clock, Job, PluginRequest, Receipt
 from flexcore.domain.errors import (
@@ -53,7 +53,7 @@ class QueuedExecutions:
     def __init__(
         self,
         *,
-        events: Events,
+        log: CommandLog,
         ends: ExecutionEnds,
         plugins: Plugins,
         executions: Executions,
@@ -61,7 +61,7 @@ class QueuedExecutions:
         clock: Clock,
         node_id: str,
     ) -> None:
-        self._events = events
+        self._log = log
         self._ends = ends
         self._plugins = plugins
         self._executions = executions
@@ -69,20 +69,20 @@ class QueuedExecutions:
         self._clock = clock
         self._node_id = node_id
 
-    async def queue(self, command: ExecutePlugin, key: str | None, request_fingerprint: str) -> QueuedExecution:
-        """Queue an execution, or return the one that was queued under the same `key`.
+    async def queue(self, command: ExecutePlugin, asked: Request) -> Outcome:
+        """Queue an execution; the outcome's `execution_id` names it.
 
         Raises InvalidInput, NotFound, Conflict (not active, or the key of another request), TooBusy, Unavailable.
         """
         request = await self._plugins.prepare(command)
         self._executions.check_open()
-        answer = {"execution_id": request.execution_id}
-        appended = await self._events.append(
+        return await self._log.record(
+            asked,
+            request.plugin_id,
             [_record(request, command, attempt=0).queued(request.timeout_seconds)],
             jobs=[Job(RUN_EXECUTION, _written(_Order(request.execution_id, command, self._clock())))],
-            receipt=None if key is None else Receipt(key, request_fingerprint, answer),
+            facts={"execution_id": request.execution_id},
         )
-        return QueuedExecution((appended.answer if appended.repeated else answer)["execution_id"])
 
     async def run(self, arguments: Mapping[str, Any]) -> None:
         """Do the job of a queued execution; raises TooBusy or Unavailable if it can't be begun now."""

@@ -35,6 +35,7 @@ class FailureReason(StrEnum):
     TIMED_OUT = "timed_out"
     UNSUCCESSFUL = "unsuccessful"
     REFUSED = "refused"
+    CANCELLED = "cancelled"
     NODE_LOST = "node_lost"
 
 

@@ -7,12 +7,14 @@ from collections.abc import Collection
 from datetime import datetime
 
 from flexcore.application.cancellation import Cancellation
+from flexcore.application.command_bus import CommandBus, CommandLog
 from flexcore.application.events import Events
 from flexcore.application.execution_ends import ExecutionEnds
 from flexcore.application.execution_history import ExecutionDesk
 from flexcore.application.executions import Executions
 from flexcore.application.orphans import OrphanSweep
 from flexcore.application.plugin_executions import PluginExecutions
+from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.queued_executions import QueuedExecutions
 from flexcore.application.read_models.execution_history import (
@@ -129,8 +131,10 @@ class Node:
             max_timeout_seconds=300,
         )
         self.cancellation = Cancellation(installation.requests, installation.channel, self.executions)
+        commands_log = CommandLog(events, log, lambda: START)
+        commands = CommandBus(commands_log)
         self.queued = QueuedExecutions(
-            events=events,
+            log=commands_log,
             ends=ends,
             plugins=self.plugins,
             executions=self.executions,
@@ -138,10 +142,11 @@ class Node:
             clock=lambda: installation.time,
             node_id=node_id,
         )
+        commands.register(ExecutePlugin, self.queued.queue)
         self.begin = PluginExecutions(
             plugins=self.plugins,
             executions=self.executions,
-            queued=self.queued,
+            commands=commands,
             ends=ends,
             receipts=log,
             results=installation.results,

@@ -18,12 +18,13 @@ from flexcore.application.commands import (
     RemovePlugin,
     StartPipeline,
 )
+from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.pipelines import PipelineBody, Reason
-from flexcore.presentation.http.routes.plugins import ExecuteMetadata
+from flexcore.presentation.http.routes.plugins import ExecuteMetadata, ExecuteParameters, ShortName
 
 _COMMANDS: Final = "/api/v1/flexcore/commands"
-_ACCEPTED_LATER: Final = (StartPipeline,)
+_ACCEPTED_LATER: Final = (StartPipeline, ExecutePlugin)
 """Commands whose work goes on after the answer."""
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -46,6 +47,13 @@ class CancelPayload(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = "cancelled by a caller"
 
 
+class ExecutePayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """One operation of the plugin; without a name it is the plugin's default one."""
+
+    operation: ShortName | None = None
+    parameters: ExecuteParameters = ExecuteParameters()
+
+
 class CommandBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="command_type"):
     """What every command has. The same `command_id` again gives the first answer and does nothing."""
 
@@ -58,7 +66,7 @@ class CreatePipelineCommand(CommandBody, frozen=True, tag="CreatePipeline"):
 
     payload: PipelineBody
 
-    def command(self) -> CreatePipeline:
+    def command(self, request: Request) -> CreatePipeline:
         """Translate it."""
         return CreatePipeline(self.payload.definition())
 
@@ -69,7 +77,7 @@ class ActivatePipelineCommand(CommandBody, frozen=True, tag="ActivatePipeline"):
     aggregate_id: _AggregateId
     payload: NothingMore = NothingMore()
 
-    def command(self) -> ActivatePipeline:
+    def command(self, request: Request) -> ActivatePipeline:
         """Translate it."""
         return ActivatePipeline(self.aggregate_id)
 
@@ -80,7 +88,7 @@ class StartPipelineCommand(CommandBody, frozen=True, tag="StartPipeline"):
     aggregate_id: _AggregateId
     payload: StartPayload = StartPayload()
 
-    def command(self) -> StartPipeline:
+    def command(self, request: Request) -> StartPipeline:
         """Translate it."""
         return StartPipeline(self.aggregate_id, self.payload.parameters)
 
@@ -91,7 +99,7 @@ class CancelPipelineCommand(CommandBody, frozen=True, tag="CancelPipeline"):
     aggregate_id: _AggregateId
     payload: CancelPayload = CancelPayload()
 
-    def command(self) -> CancelPipeline:
+    def command(self, request: Request) -> CancelPipeline:
         """Translate it."""
         return CancelPipeline(self.aggregate_id, self.payload.reason)
 
@@ -102,7 +110,7 @@ class RegisterPluginCommand(CommandBody, frozen=True, tag="RegisterPlugin"):
     aggregate_id: _AggregateId
     payload: NothingMore = NothingMore()
 
-    def command(self) -> RegisterPlugin:
+    def command(self, request: Request) -> RegisterPlugin:
         """Translate it."""
         return RegisterPlugin(self.aggregate_id)
 
@@ -113,7 +121,7 @@ class EnablePluginCommand(CommandBody, frozen=True, tag="EnablePlugin"):
     aggregate_id: _AggregateId
     payload: NothingMore = NothingMore()
 
-    def command(self) -> EnablePlugin:
+    def command(self, request: Request) -> EnablePlugin:
         """Translate it."""
         return EnablePlugin(self.aggregate_id)
 
@@ -124,7 +132,7 @@ class DisablePluginCommand(CommandBody, frozen=True, tag="DisablePlugin"):
     aggregate_id: _AggregateId
     payload: NothingMore = NothingMore()
 
-    def command(self) -> DisablePlugin:
+    def command(self, request: Request) -> DisablePlugin:
         """Translate it."""
         return DisablePlugin(self.aggregate_id)
 
@@ -135,9 +143,27 @@ class RemovePluginCommand(CommandBody, frozen=True, tag="RemovePlugin"):
     aggregate_id: _AggregateId
     payload: NothingMore = NothingMore()
 
-    def command(self) -> RemovePlugin:
+    def command(self, request: Request) -> RemovePlugin:
         """Translate it."""
         return RemovePlugin(self.aggregate_id)
+
+
+class ExecutePluginCommand(CommandBody, frozen=True, tag="ExecutePlugin"):
+    """Run one operation of a plugin, on any node; GET executions/{execution_id} tells how it went."""
+
+    aggregate_id: _AggregateId
+    payload: ExecutePayload = ExecutePayload()
+
+    def command(self, request: Request) -> ExecutePlugin:
+        """Translate it."""
+        return ExecutePlugin(
+            plugin_id=self.aggregate_id,
+            operation=self.payload.operation,
+            data=self.payload.parameters.data,
+            timeout_seconds=self.payload.parameters.timeout_seconds,
+            correlation_id=request.correlation_id,
+            user_id=request.user_id,
+        )
 
 
 AnyCommand = (
@@ -149,6 +175,7 @@ AnyCommand = (
     | EnablePluginCommand
     | DisablePluginCommand
     | RemovePluginCommand
+    | ExecutePluginCommand
 )
 
 
@@ -200,7 +227,6 @@ class CommandRoutes:
 
     async def _send(self, call: Call[NoParameters, AnyCommand]) -> Answer:
         body = call.body
-        command = body.command()
         aggregate_id = getattr(body, "aggregate_id", None)
         asked = _encode((type(body).__name__, aggregate_id, body.payload))
         request = Request(
@@ -209,6 +235,7 @@ class CommandRoutes:
             key=f"command:{body.command_id}",
             fingerprint=hashlib.sha256(asked).hexdigest(),
         )
+        command = body.command(request)
         outcome = await self._commands.send(command, request)
         return Answer(_answer(body.command_id, outcome), 202 if isinstance(command, _ACCEPTED_LATER) else 200)
 
