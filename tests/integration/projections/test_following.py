@@ -158,6 +158,18 @@ async def test_events_of_others_move_the_position_without_a_write_each(
     assert await position() == 23
 
 
+async def test_a_log_at_rest_is_not_left_ahead_of_the_position(
+    events: Events, follower: MakeFollower, projections: PostgresProjections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = await follower()
+    await events.append([STRANGER] * 10)
+    await following.catch_up()
+    monkeypatch.setattr(follower_module, "LAZY_SECONDS", 0.0)
+    await following.catch_up()
+    (live,) = await projections.generations()
+    assert live.position == 10
+
+
 async def test_a_query_sees_what_was_recorded_before_it(
     events: Events, history: PostgresExecutionHistory, projector: Projector
 ) -> None:

@@ -61,6 +61,7 @@ class Follower(Generic[Row]):
         head = await self._feed.head()
         changed = False
         if head <= self._read:
+            await self._settle_when_due()
             return changed
         upcoming = asyncio.ensure_future(self._page(self._read, head))
         try:
@@ -82,6 +83,10 @@ class Follower(Generic[Row]):
         if self._read > self.generation.position:
             await self._advance(self._read, {}, {})
 
+    async def _settle_when_due(self) -> None:
+        if time.monotonic() - self._written_at >= LAZY_SECONDS:
+            await self.settle()
+
     async def _page(self, after: int, head: int) -> _Page:
         positions = self._positions
         events = await self._feed.feed(after, positions, self._projection.aggregate_types)
@@ -99,8 +104,7 @@ class Follower(Generic[Row]):
         events = by_row(self._projection, page.events)
         if not events:
             self._read = page.position
-            if time.monotonic() - self._written_at >= LAZY_SECONDS:
-                await self.settle()
+            await self._settle_when_due()
             return False
         rows = await self._store.rows(self._projection, self.generation, events)
         known = set(rows)
