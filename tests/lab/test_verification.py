@@ -52,6 +52,32 @@ FAULTS = (
         ("test_the_server_may_append_events_and_never_change_them[lab1]",),
     ),
     Fault(
+        psql("GRANT UPDATE (token) ON leadership TO flexcore", "flexcore"),
+        psql("REVOKE UPDATE (token) ON leadership FROM flexcore", "flexcore"),
+        ("test_the_server_may_do_its_work_in_the_other_tables_and_no_more[lab1]",),
+    ),
+    Fault(
+        psql("GRANT CREATE ON SCHEMA public TO flexcore", "flexcore"),
+        psql("REVOKE CREATE ON SCHEMA public FROM flexcore", "flexcore"),
+        ("test_the_server_has_no_other_way_to_an_owners_rights[lab1]",),
+    ),
+    Fault(
+        psql("ALTER TABLE events DISABLE TRIGGER events_are_append_only", "flexcore"),
+        psql("ALTER TABLE events ENABLE TRIGGER events_are_append_only", "flexcore"),
+        ("test_events_are_guarded_against_their_owner_too[lab1]",),
+    ),
+    # By a superuser, who can pass by the guard: one blank more at the end of an event's metadata.
+    Fault(
+        psql("SET session_replication_role = replica; UPDATE events SET metadata = metadata || $$ $$", "flexcore"),
+        psql("SET session_replication_role = replica; UPDATE events SET metadata = rtrim(metadata)", "flexcore"),
+        ("test_the_log_is_what_was_recorded[lab1]",),
+    ),
+    Fault(
+        "sudo chmod 0640 /var/lib/flexcore/checkpoint_key.pem",
+        "sudo chmod 0600 /var/lib/flexcore/checkpoint_key.pem",
+        ("test_what_signs_the_log_is_the_servers_alone[lab1]",),
+    ),
+    Fault(
         redis("CONFIG SET maxmemory-policy allkeys-lru"),
         redis("CONFIG SET maxmemory-policy noeviction"),
         ("test_a_full_memory_refuses_writes_and_evicts_nothing[lab1]",),
@@ -130,6 +156,12 @@ def test_verification_leaves_no_trace(deployment: Deployment) -> None:
     assert traces(host, deployment.secrets) == before
 
 
+# A node writes when it lives: its heartbeat as a worker.
+WRITES = (
+    "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE relname <> $$procrastinate_workers$$"
+)
+
+
 def traces(host: LabHost, secrets: dict[str, str]) -> list[str]:
     """What a check could leave: changed files, events, rows of any table, keys."""
     return [
@@ -137,7 +169,7 @@ def traces(host: LabHost, secrets: dict[str, str]) -> list[str]:
         for command in (
             "sudo find /etc /opt/flexcore -type f -exec sha256sum {{}} + | sort | sha256sum",
             psql("SELECT count(*) FROM events", "flexcore"),
-            psql("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables", "flexcore"),
+            psql(WRITES, "flexcore"),
             redis("DBSIZE"),
         )
     ]

@@ -6,11 +6,15 @@ import pytest
 
 from tests.infra.contract import (
     ALLOWED_REDIS_COMMANDS,
+    CLUSTER,
+    COMMAND,
     CORRELATION_ID,
     OPEN_PATHS,
     REFUSED_REDIS_COMMANDS,
+    STATE_DIRECTORY,
     TOKEN_PATHS,
     UNIT,
+    VERIFIED_EVENTS,
 )
 from tests.infra.node import Node
 
@@ -24,6 +28,18 @@ def unit(node: Node) -> dict[str, Any]:
 @pytest.fixture
 def http(node: Node) -> dict[str, Any]:
     """What the server answers on its service address."""
+    return answers(node)
+
+
+@pytest.fixture
+def leaders(run) -> dict[str, str | None]:
+    """Who leads according to each node that answers, by inventory name."""
+    nodes = [node for node in run.group("flexcore") if node.name not in run.unreachable]
+    return {node.name: answers(node)["known"][CLUSTER]["body"].get("leader") for node in nodes}
+
+
+def answers(node: Node) -> dict[str, Any]:
+    """What the server of one node answers."""
     variables = node.variables
     host = variables["flexcore_http_host"]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - it listens on all addresses, so it is asked on the one others use
@@ -35,6 +51,26 @@ def http(node: Node) -> dict[str, Any]:
         correlation_id=CORRELATION_ID,
         open_paths=OPEN_PATHS,
         token_paths=TOKEN_PATHS,
+    )
+
+
+@pytest.fixture
+def event_log(node: Node) -> dict[str, Any]:
+    """What the host keeps and knows of the event log."""
+    variables = node.variables
+    return node.probe(
+        "event_log",
+        python="/opt/flexcore/current/bin/python",
+        access={
+            "host": variables["flexcore_postgresql_host"],
+            "port": variables["flexcore_postgresql_port"],
+            "dbname": variables["flexcore_postgresql_database"],
+            "user": variables["flexcore_postgresql_user"],
+            "password": variables.secret("flexcore_postgresql_password"),
+        },
+        state_directory=STATE_DIRECTORY,
+        command=COMMAND,
+        newest_events=VERIFIED_EVENTS,
     )
 
 

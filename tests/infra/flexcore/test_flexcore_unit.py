@@ -9,7 +9,7 @@ from tests.infra.contract import UNIT
 
 pytestmark = pytest.mark.unit(UNIT)
 
-MAXIMUM_EXPOSURE = 2.0
+MAXIMUM_EXPOSURE = 1.5
 
 
 def test_runs_and_starts_with_the_host(unit: dict[str, Any]) -> None:

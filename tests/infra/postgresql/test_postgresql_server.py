@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from tests.infra.contract import PRIVILEGED_FUNCTIONS, RECORDED, SESSIONS_OF_A_NODE, WORKED_ON
 from tests.infra.node import Node
 
 pytestmark = pytest.mark.unit("postgresql@*")
@@ -88,7 +89,30 @@ def test_databases_belong_to_their_owners(node: Node, server: dict[str, Any]) ->
 
 
 def test_the_server_may_append_events_and_never_change_them(server: dict[str, Any]) -> None:
-    assert sorted(server["privileges"].get("public.events", [])) == ["SELECT"]
+    rights = server["rights"]["tables"]
+    assert {table: set(rights.get(table, ())) for table in RECORDED} == RECORDED
+
+
+def test_the_server_may_do_its_work_in_the_other_tables_and_no_more(server: dict[str, Any]) -> None:
+    rights = {table: set(found) for table, found in server["rights"]["tables"].items() if table not in RECORDED}
+    assert {table: found for table, found in rights.items() if found != WORKED_ON.get(table, set())} == {}
+    assert rights.keys() >= WORKED_ON.keys()
+
+
+def test_the_server_has_no_other_way_to_an_owners_rights(server: dict[str, Any]) -> None:
+    rights = server["rights"]
+    assert (rights["owned"], rights["creates_in"], rights["creates_schemas"], rights["member_of"]) == (0, [], False, [])
+    assert set(rights["privileged_functions"]) == PRIVILEGED_FUNCTIONS
+
+
+def test_events_are_guarded_against_their_owner_too(server: dict[str, Any]) -> None:
+    assert server["rights"]["guards"] == {"events_are_append_only": "O"}
+
+
+def test_there_is_room_for_every_flexcore_nodes_sessions(server: dict[str, Any], run) -> None:
+    settings = server["settings"]
+    room = int(settings["max_connections"]) - int(settings["superuser_reserved_connections"])
+    assert room >= SESSIONS_OF_A_NODE * len(run.group("flexcore")), "raise postgresql_max_connections"
 
 
 def test_every_flexcore_node_has_a_session(node: Node, server: dict[str, Any], run) -> None:

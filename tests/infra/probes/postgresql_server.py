@@ -9,7 +9,7 @@ SELECT json_build_object(
     'settings', (
         SELECT json_object_agg(name, setting) FROM pg_settings
         WHERE name IN ('data_checksums', 'password_encryption', 'fsync', 'full_page_writes', 'listen_addresses',
-                       'port', 'max_connections')
+                       'port', 'max_connections', 'superuser_reserved_connections')
     ),
     'restart_pending', (SELECT coalesce(json_agg(name), '[]') FROM pg_settings WHERE pending_restart),
     'file_errors', (
@@ -48,17 +48,42 @@ SELECT json_build_object(
 )
 """
 
-# Run in one database: what a role may do to each table there. Catalogues are PostgreSQL's own business.
-PRIVILEGES = """
-SELECT coalesce(json_object_agg(schema_and_name, privileges), '{{}}') FROM (
-    SELECT format('%I.%I', nspname, relname) AS schema_and_name, (
-        SELECT coalesce(json_agg(privilege), '[]')
-        FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
-        WHERE has_table_privilege('{role}', pg_class.oid, privilege)
-    ) AS privileges
-    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    WHERE relkind IN ('r', 'p') AND nspname NOT IN ('pg_catalog', 'information_schema')
-) AS tables
+# Run in one database: what a role may do there. Catalogues are PostgreSQL's own business.
+RIGHTS = """
+SELECT json_build_object(
+    'tables', (
+        SELECT coalesce(json_object_agg(format('%I.%I', nspname, relname), (
+            SELECT coalesce(json_agg(privilege), '[]')
+            FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege
+            WHERE has_table_privilege('{role}', pg_class.oid, privilege)
+                OR (privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+                    AND has_any_column_privilege('{role}', pg_class.oid, privilege))
+        )), '{{}}')
+        FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname NOT IN ('pg_catalog', 'information_schema')
+    ),
+    'owned', (
+        SELECT count(*) FROM pg_shdepend
+        WHERE refclassid = 'pg_authid'::regclass AND refobjid = '{role}'::regrole AND deptype = 'o'
+    ),
+    'creates_in', (
+        SELECT coalesce(json_agg(nspname), '[]') FROM pg_namespace
+        WHERE has_schema_privilege('{role}', oid, 'CREATE') AND nspname NOT LIKE 'pg\\_temp\\_%'
+    ),
+    'creates_schemas', has_database_privilege('{role}', current_database(), 'CREATE'),
+    'member_of', (
+        SELECT coalesce(json_agg(rolname), '[]') FROM pg_roles
+        WHERE rolname <> '{role}' AND pg_has_role('{role}', oid, 'MEMBER')
+    ),
+    'privileged_functions', (
+        SELECT coalesce(json_agg(proname), '[]') FROM pg_proc
+        WHERE prosecdef AND has_function_privilege('{role}', oid, 'EXECUTE')
+    ),
+    'guards', (
+        SELECT coalesce(json_object_agg(tgname, tgenabled), '{{}}') FROM pg_trigger
+        WHERE tgrelid = to_regclass('public.events') AND NOT tgisinternal
+    )
+)
 """
 
 
@@ -79,7 +104,7 @@ def ask(port, database, statement):
 
 
 def collect(port, database, role):
-    """The server's state, and under `privileges` what `role` may do to each table of `database`."""
+    """The server's state, and under `rights` what `role` may do in `database`."""
     state = ask(port, "postgres", STATE)
-    state["privileges"] = ask(port, database, PRIVILEGES.format(role=role))
+    state["rights"] = ask(port, database, RIGHTS.format(role=role))
     return state

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,18 @@ def health_schedule(**variables: Any) -> Role:
 
 def test_flexcore_takes_the_configuration(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    role = flexcore(flexcore_services={"flext-auth": "http://192.0.2.9:8082"}, flexcore_http_port="8090")
+    role = flexcore(
+        flexcore_services={"flext-auth": "http://192.0.2.9:8082"},
+        flexcore_http_port="8090",
+        flexcore_cluster_name="north: 1",
+        flexcore_job_concurrency="4",
+    )
     file.write_text(role.text("config.yaml.j2"))
     settings = load(file, {}, required=()).settings
     assert settings.environment == "production"
     assert (settings.node_id, settings.http.port) == ("host1", 8090)
     assert settings.services == {"flext-auth": "http://192.0.2.9:8082"}
+    assert (settings.cluster.name, settings.jobs.concurrency) == ("north: 1", 4)
     assert (settings.postgres.user, settings.postgres.owner_user) == ("flexcore", "flexcore_owner")
 
 
@@ -56,7 +63,9 @@ def test_flexcores_own_services_hold_without_others(tmp_path: Path) -> None:
     assert "flext-service" in load(file, {}, required=()).settings.services
 
 
-@pytest.mark.parametrize("template", ["config.yaml.j2", "flexcore.service.j2", "flexcore-migrate.service.j2"])
+@pytest.mark.parametrize(
+    "template", ["config.yaml.j2", "flexcore.service.j2", "flexcore-migrate.service.j2", "command.sh.j2"]
+)
 def test_no_file_of_flexcore_but_a_credential_holds_a_secret(template: str) -> None:
     text = flexcore().text(template)
     assert not [name for name, value in SECRETS.items() if value in text]
@@ -69,6 +78,17 @@ def test_each_unit_gets_the_credentials_it_needs_and_no_other() -> None:
 
 def credentials(template: str) -> set[str]:
     return set(re.findall(r"^LoadCredential=(\w+):/etc/flexcore/credentials/\1$", flexcore().text(template), re.M))
+
+
+def test_the_operators_command_runs_as_the_server_does_with_one_credential() -> None:
+    unit, words = flexcore().text("flexcore.service.j2"), shlex.split(flexcore().text("command.sh.j2"), comments=True)
+    properties = [word.removeprefix("--property=") for word in words if word.startswith("--property=")]
+    *confined, loaded = sorted(properties, key=lambda line: line.startswith("LoadCredential="))
+    assert loaded == "LoadCredential=postgres_password:/etc/flexcore/credentials/postgres_password"
+    assert {"User=flexcore", "StateDirectory=flexcore", "NoNewPrivileges=yes"} <= set(confined)
+    assert set(confined) <= set(unit.splitlines())
+    assert flexcore().text("confinement.j2").split("\n")[1:-1] == [line for line in confined if "State" not in line]
+    assert words[-3:] == ["--", "/opt/flexcore/current/bin/flexcore", "$@"]
 
 
 def test_systemd_waits_longer_than_the_server_drains() -> None:
