@@ -9,6 +9,7 @@ import pytest
 
 from flexcore.domain.errors import TooBusy, Unavailable
 from flexcore.infrastructure.jobs import takeover, worker
+from flexcore.infrastructure.jobs.connector import DatabaseConnector
 from tests.integration.jobs.conftest import Queue
 from tests.servers import PostgresServer
 
@@ -70,10 +71,11 @@ async def test_a_new_job_does_not_wait_for_the_next_look(
     monkeypatch.setattr(worker, "POLL_SECONDS", 600.0)
     work = Work()
     await engine(count=work)
-    queue.put("count", number=1)
-    await until(lambda: len(work.ended) == 1, "the first job")
-    queue.put("count", number=2)
-    await until(lambda: len(work.ended) == 2, "the job that was announced")
+    listening = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+    await until(lambda: queue.ask(listening) == [(1,)], "the worker listening")
+    for number in range(1, 11):
+        queue.put("count", number=number)
+        await until(lambda number=number: len(work.ended) == number, "the job that was announced")
 
 
 @pytest.mark.parametrize("error", [TooBusy("all slots are taken"), Unavailable("postgresql", "PostgreSQL is away")])
@@ -241,10 +243,33 @@ async def test_a_node_that_was_taken_for_dead_can_not_end_the_job_of_another(
     await until(lambda: other.at_once == 1, "the take-over")
     with caplog.at_level(logging.WARNING):
         paused.gate.set()
-        await until(lambda: "was given to another node meanwhile" in caplog.text, "the late end")
+        await until(lambda: "had ended, or was given to another node" in caplog.text, "the late end")
     assert queue.statuses() == ["doing"]
     other.gate.set()
     await until(queue.empty, "the end")
+
+
+async def test_a_job_that_was_given_out_unheard_is_not_lost(
+    queue: Queue, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = DatabaseConnector.execute_query_one_async
+    unheard: list[Any] = []
+
+    async def lose_the_first_job(self: DatabaseConnector, query: str, **arguments: Any) -> dict[str, Any]:
+        row = await ask(self, query, **arguments)
+        if "fetch_job" in query and row["id"] is not None and not unheard:
+            unheard.append(row["id"])
+            raise Unavailable("postgresql", "PostgreSQL closed the connection")
+        return row
+
+    monkeypatch.setattr(DatabaseConnector, "execute_query_one_async", lose_the_first_job)
+    work = Work()
+    await engine(count=work)
+    for number in range(3):
+        queue.put("count", number=number)
+    await until(queue.empty, "the jobs' ends")
+    assert unheard
+    assert sorted(job["number"] for job in work.begun) == [0, 1, 2]
 
 
 async def test_the_health_check_tells_of_jobs_and_of_a_worker_without_contact(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.integration.server.flexcore_process import FlexCoreProcess, running
+from tests.servers import wait_until
 
 COMMANDS = "/api/v1/flexcore/commands"
 QUERIES = "/api/v1/flexcore/queries"
@@ -125,6 +126,25 @@ def test_plugins_are_disabled_and_enabled(checked: httpx.Client) -> None:
     ]
     for verb in ("enable", "disable"):
         assert checked.post(f"/api/v1/flexcore/plugins/nope/{verb}").status_code == 404
+
+
+def test_an_execution_by_command_runs_once(checked: httpx.Client) -> None:
+    execute = command(
+        "ExecutePlugin",
+        aggregate_id="simple-processor",
+        payload={"operation": "uppercase", "parameters": {"data": {"text": "flex"}}},
+        metadata={"user_id": "ada"},
+    )
+    first = send(checked, execute, 202)
+    assert send(checked, execute, 202) == first
+    one = f"/api/v1/flexcore/executions/{first['result']['execution_id']}"
+    wait_until(lambda: checked.get(one).json()["status"] == "completed", 10, "the execution to end")
+    assert checked.get(one).json()["result"]["data"] == {"text": "FLEX"}
+    assert checked.get(one).json()["user_id"] == "ada"
+    assert events(checked, aggregate_id="simple-processor").count("PluginExecutionStarted") == 1
+    send(checked, {**execute, "payload": {"operation": "lowercase"}}, 409)
+    send(checked, command("ExecutePlugin", aggregate_id="simple-processor", payload={"operation": "nope"}), 400)
+    send(checked, command("ExecutePlugin", aggregate_id="nope"), 404)
 
 
 def test_a_plugin_that_came_with_flexcore_stays(checked: httpx.Client) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from flexcore.application.events import Events
+from flexcore.application.execution_ends import ExecutionEnds
+from flexcore.application.execution_results import KeptResult
 from flexcore.application.executions import Executions
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import (
@@ -157,6 +159,22 @@ class Log:
             raise Unavailable("postgresql", "PostgreSQL refuses connections")
 
 
+class Results:
+    """KeptResults; answers whose data is "large" are not kept."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, int], PluginResult] = {}
+
+    async def keep(self, execution_id: str, attempt: int, result: PluginResult) -> None:
+        self.kept[execution_id, attempt] = result
+
+    async def find(self, execution_id: str, attempt: int) -> KeptResult | None:
+        result = self.kept.get((execution_id, attempt))
+        if result is None:
+            return None
+        return KeptResult(999, kept=False) if result.data == "large" else KeptResult(9, kept=True, data=result.data)
+
+
 class Runner:
     """PluginRunner that gives `answer`, or raises it, once `gate` is open."""
 
@@ -193,7 +211,15 @@ def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Pl
         return f"{node_id}-{next(numbers)}"
 
     events = Events(log, new_id)
-    executions = Executions(events=events, runner=runner, clock=lambda: START, node_id=node_id, slots=slots)
+    executions = Executions(
+        events=events,
+        ends=ExecutionEnds(events, log),
+        results=Results(),
+        runner=runner,
+        clock=lambda: START,
+        node_id=node_id,
+        slots=slots,
+    )
     return Plugins(
         events=events,
         history=log,

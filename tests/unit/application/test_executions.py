@@ -8,12 +8,13 @@ import pytest
 
 from flexcore.application import executions as executions_module
 from flexcore.application.events import Events
+from flexcore.application.execution_ends import ExecutionEnds
 from flexcore.application.executions import Executions
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginResult
 from flexcore.domain.errors import ExecutionTimedOut, PluginFailed, TooBusy, Unavailable
-from tests.unit.application.doubles import START, Log, Runner, manifest, node
+from tests.unit.application.doubles import START, Log, Results, Runner, manifest, node
 
 pytestmark = pytest.mark.anyio
 
@@ -48,7 +49,12 @@ async def test_an_execution_is_recorded_before_and_after(plugins: Plugins, log: 
     execution = await plugins.execute(COMMAND)
     assert log.types()[1:] == ["PluginExecutionStarted", "PluginExecutionCompleted"]
     started, completed = log.events[1:]
-    assert started.data == {"execution_id": execution.execution_id, "operation": "run", "timeout_seconds": 9}
+    assert started.data == {
+        "execution_id": execution.execution_id,
+        "operation": "run",
+        "attempt": 1,
+        "timeout_seconds": 9,
+    }
     assert started.metadata == {"correlation_id": "c-1", "user_id": "ann", "node_id": "node1"}
     assert completed.data["success"] is True
     assert completed.data["execution_time_ms"] == execution.execution_time_ms
@@ -192,8 +198,11 @@ async def test_drain_of_an_idle_node_is_done_at_once(plugins: Plugins) -> None:
 
 async def test_a_held_node_takes_nothing_until_it_is_let_go(log: Log, runner: Runner) -> None:
     reason: str | None = "node node1 is drained"
+    events = Events(log, lambda: "id")
     executions = Executions(
-        events=Events(log, lambda: "id"),
+        events=events,
+        ends=ExecutionEnds(events, log),
+        results=Results(),
         runner=runner,
         clock=lambda: START,
         node_id="node1",

@@ -106,12 +106,12 @@ def test_the_events_of_an_execution_say_what_ran_and_how_it_ended() -> None:
     record = ExecutionRecord("e", "p", "run", {"correlation_id": "c"})
     started = record.started(30)
     assert (started.type, started.aggregate_id, started.aggregate_type) == ("PluginExecutionStarted", "p", "Plugin")
-    assert started.data == {"execution_id": "e", "operation": "run", "timeout_seconds": 30}
+    assert started.data == {"execution_id": "e", "operation": "run", "attempt": 1, "timeout_seconds": 30}
     assert started.metadata == {"correlation_id": "c"}
     assert record.completed(success=False, execution_time_ms=1.5).data == {
-        "execution_id": "e", "operation": "run", "success": False, "execution_time_ms": 1.5,
+        "execution_id": "e", "operation": "run", "attempt": 1, "success": False, "execution_time_ms": 1.5,
     }  # fmt: skip
     assert record.failed(FailureReason.TIMED_OUT, "too\0slow", 9.0).data == {
-        "execution_id": "e", "operation": "run", "reason": "timed_out", "error": "too\N{REPLACEMENT CHARACTER}slow",
-        "execution_time_ms": 9.0,
+        "execution_id": "e", "operation": "run", "attempt": 1, "reason": "timed_out",
+        "error": "too\N{REPLACEMENT CHARACTER}slow", "execution_time_ms": 9.0,
     }  # fmt: skip

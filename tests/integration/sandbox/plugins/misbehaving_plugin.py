@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from flexcore.infrastructure.sandbox.plugin import OperationFailed, log
+from flexcore.infrastructure.sandbox.plugin import OperationFailed, execution_id, log
 
 
 class Misbehaving:
@@ -96,6 +96,7 @@ class Misbehaving:
 
     def circumstances(self):
         return {
+            "execution_id": execution_id(),
             "environment": dict(os.environ),
             "directory": str(Path.cwd()),
             "descriptors": [str(item.readlink()) for item in Path("/proc/self/fd").iterdir() if item.exists()],
