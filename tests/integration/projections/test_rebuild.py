@@ -149,6 +149,28 @@ async def test_what_answers_is_not_deleted(follower: MakeFollower, projections: 
         await projections.discard(live)
 
 
+async def test_a_build_that_is_interrupted_takes_its_rows_away(
+    events: Events,
+    database: Database,
+    follower: MakeFollower,
+    feed: PostgresEventStore,
+    projections: PostgresProjections,
+) -> None:
+    recorded = await execute(events, 8)
+    await (await follower()).catch_up()
+    begun = asyncio.Event()
+    building = asyncio.create_task(
+        rebuild(PROJECTION, feed, projections, page_events=1, progress=lambda position: begun.set())
+    )
+    await begun.wait()
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+    (only,) = await projections.generations()
+    assert only.status is GenerationStatus.LIVE
+    assert await rows(database) == expected(recorded)
+
+
 class NextRelease(ExecutionHistoryProjection):
     """A fold that says something else of the same events."""
 

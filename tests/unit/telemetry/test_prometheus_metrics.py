@@ -120,3 +120,13 @@ def test_appended_events_are_counted_only_when_they_are_in_the_log(metrics: Metr
     with pytest.raises(Unavailable):
         asyncio.run(events.append([thing]))
     assert samples(metrics)[("flexcore_events_appended_total", ())] == 2
+
+
+def test_the_lag_of_the_read_models(metrics: Metrics) -> None:
+    lag = {"execution_history": 3, "plugin_inventory": 0}
+    metrics.watch_projections(lambda: lag)
+    found = samples(metrics)
+    assert found[("flexcore_projection_lag_events", ("execution_history",))] == 3
+    assert found[("flexcore_projection_lag_events", ("plugin_inventory",))] == 0
+    lag.clear()
+    assert not [name for name, _ in samples(metrics) if name == "flexcore_projection_lag_events"]

@@ -83,7 +83,9 @@ class Freshness:
         try:
             live = await self._store.live(projection)
             if live.version == projection.version:
-                await Follower(projection, live, self._feed, self._store).catch_up()
+                follower = Follower(projection, live, self._feed, self._store)
+                await follower.catch_up()
+                await follower.settle()
         except (Superseded, Unavailable) as error:
             _logger.debug("%s: %s", projection.name, error)
         except Exception:
