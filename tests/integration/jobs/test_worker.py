@@ -188,8 +188,9 @@ async def test_a_job_outlasts_a_restart_of_postgresql_and_is_not_doubled(
     await asyncio.to_thread(faulty_postgres.kill)
     await asyncio.sleep(1.5)  # longer than a heartbeat may be missed
     await asyncio.to_thread(faulty_postgres.start)
-    # Both nodes live, so nobody takes the job over; it ends while PostgreSQL is away once more.
-    await asyncio.sleep(1.5)
+    # Both nodes live, so nobody takes the job over in more time than that would need; then it ends while PostgreSQL is
+    # away once more.
+    await asyncio.sleep(4)
     assert queue.statuses() == ["doing"]
     await asyncio.to_thread(faulty_postgres.kill)
     work.gate.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,10 +56,11 @@ def two(installation: Installation) -> Node:
     return installation.node("two")
 
 
-@pytest.fixture
-async def told(one: Node, two: Node) -> AsyncIterator[None]:
-    """Both nodes look for what is to be cancelled."""
-    tasks = [asyncio.ensure_future(node.cancellation.fulfil()) for node in (one, two)]
+@asynccontextmanager
+async def told(*nodes: Node) -> AsyncIterator[None]:
+    """Let `nodes` look for what is to be cancelled, and listen, for the length of a block."""
+    tasks = [asyncio.ensure_future(node.cancellation.fulfil()) for node in nodes]
+    await asyncio.sleep(0)
     yield
     for task in tasks:
         task.cancel()
@@ -253,21 +255,23 @@ async def test_what_is_queued_is_cancelled_without_running(installation: Install
         await one.desk.cancel(execution_id)
 
 
-@pytest.mark.usefixtures("told")
-async def test_what_runs_is_killed_on_the_node_that_runs_it(installation: Installation, one: Node, two: Node) -> None:
+async def test_what_runs_is_killed_on_the_node_that_runs_it(
+    installation: Installation, one: Node, two: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation_module, "LOOK_SECONDS", 600.0)
     execution_id = (await one.begin.queue(COMMAND, None)).execution_id
     one.runner.gate.clear()
-    job = one.work()
-    await one.reached()
-    assert (await two.desk.cancel(execution_id)).status == "cancelled"
-    await job
+    async with told(one, two):
+        job = one.work()
+        await one.reached()
+        assert (await two.desk.cancel(execution_id)).status == "cancelled"
+        await job
     assert (one.runner.cancelled, ends(installation)) == (1, ["PluginExecutionFailed"])
     found = await two.desk.get(execution_id)
     assert (found.status, found.node_id) == ("cancelled", "one")
     assert one.executions.active == 0
 
 
-@pytest.mark.usefixtures("told")
 async def test_a_message_that_is_lost_only_costs_time(
     installation: Installation, one: Node, two: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,13 +280,13 @@ async def test_a_message_that_is_lost_only_costs_time(
     running = asyncio.create_task(one.begin.execute(COMMAND, None))
     await one.reached()
     (row,) = installation.history.rows().values()
-    assert (await two.desk.cancel(row.execution_id)).status == "cancelled"
+    async with told(one, two):
+        assert (await two.desk.cancel(row.execution_id)).status == "cancelled"
     with pytest.raises(ExecutionCancelled) as caught:
         await running
     assert caught.value.execution_id == row.execution_id
 
 
-@pytest.mark.usefixtures("told")
 async def test_who_cancels_too_late_hears_how_it_ended(installation: Installation, one: Node, two: Node) -> None:
     execution_id = (await one.begin.queue(COMMAND, None)).execution_id
     history = dict(installation.history.rows())
