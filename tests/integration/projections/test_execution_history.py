@@ -7,7 +7,7 @@ import pytest
 from flexcore.application.events import Events
 from flexcore.application.projections.projector import Projector
 from flexcore.application.read_models.execution_history import ExecutionQuery, ExecutionStatus
-from flexcore.domain.errors import InvalidInput
+from flexcore.domain.errors import InvalidInput, Unavailable
 from flexcore.infrastructure.postgres.execution_history import PostgresExecutionHistory
 from tests.integration.projections.conftest import running
 from tests.integration.projections.executions import execute, record
@@ -78,3 +78,19 @@ async def test_overdue_executions(events: Events, history: PostgresExecutionHist
         found = await history.overdue(first.timestamp + timedelta(seconds=60))
         assert [row.execution_id for row in found] == [late.execution_id, later.execution_id]
         assert await history.overdue(first.timestamp) == []
+
+
+async def test_what_may_only_be_late_is_not_said_to_be_missing(
+    events: Events, history: PostgresExecutionHistory, projector: Projector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(projector):
+        await execute(events, 1, "one")
+        (row,) = (await history.page(ExecutionQuery())).executions
+
+    async def behind(projection: object) -> bool:
+        return False
+
+    monkeypatch.setattr(history._freshness, "reach", behind)
+    assert await history.get(row.execution_id) == row
+    with pytest.raises(Unavailable, match="behind the event log"):
+        await history.get("another")

@@ -13,7 +13,7 @@ from flexcore.application.read_models.execution_history import (
     ExecutionRow,
     ExecutionStatus,
 )
-from flexcore.domain.errors import InvalidInput
+from flexcore.domain.errors import InvalidInput, Unavailable
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.read_model_table import table_of
 
@@ -59,10 +59,14 @@ class PostgresExecutionHistory:
         return ExecutionPage(rows, cursors.encode(_FEED, rows[-1].position) if has_more else None, has_more)
 
     async def get(self, execution_id: str) -> ExecutionRow | None:
-        """Read one execution; raises Unavailable."""
-        await self._freshness.reach(_PROJECTION)
+        """Read one execution; raises Unavailable, also if it may have begun in what the history does not hold yet."""
+        fresh = await self._freshness.reach(_PROJECTION)
         async with self._database.session() as connection:
             record = await connection.fetchrow(_GET, execution_id)
+        if record is None and not fresh:
+            raise Unavailable(
+                "execution_history", "the history of executions is behind the event log; ask again shortly"
+            )
         return None if record is None else _TABLE.of(record)
 
     async def overdue(self, at: datetime, limit: int = 100) -> list[ExecutionRow]:
