@@ -247,6 +247,32 @@ def test_another_node_is_drained_and_resumed(nodes: tuple[RunningNode, RunningNo
     wait_until(lambda: first.statuses()["core2"] == "active", SEEN_SECONDS, "its return being seen")
 
 
+def test_a_drained_node_takes_no_jobs(nodes: tuple[RunningNode, RunningNode]) -> None:
+    first, second = nodes
+
+    def queue(asked: RunningNode, number: int) -> list[str]:
+        answers = [asked.api.post(EXECUTE + "?async=true", json={"operation": "echo"}) for _ in range(number)]
+        assert {answer.status_code for answer in answers} == {202}
+        return [answer.json()["execution_id"] for answer in answers]
+
+    def execution(execution_id: str) -> dict[str, Any]:
+        answer: dict[str, Any] = first.api.get(f"/api/v1/flexcore/executions/{execution_id}").json()
+        return answer
+
+    def end(execution_id: str) -> str:
+        wait_until(lambda: execution(execution_id)["status"] == "completed", ELECTED_SECONDS, "the execution's end")
+        return str(execution(execution_id)["node_id"])
+
+    first.api.post(CLUSTER + "/nodes/core2/drain")
+    wait_until(lambda: second.statuses()["core2"] == "drained", SHOWN_SECONDS, "the drain")
+    assert second.api.post(EXECUTE + "?async=true", json={"operation": "echo"}).status_code == 503
+    assert {end(execution_id) for execution_id in queue(first, 6)} == {"core1"}
+    first.api.post(CLUSTER + "/nodes/core2/resume")
+    first.api.post(CLUSTER + "/nodes/core1/drain")
+    wait_until(second.ready, SHOWN_SECONDS, "the node being ready again")
+    assert {end(execution_id) for execution_id in queue(second, 6)} == {"core2"}
+
+
 def test_a_drain_survives_the_nodes_restart(environ: dict[str, str]) -> None:
     with node(environ, "core1") as before:
         assert before.api.post(CLUSTER + "/nodes/core1/drain").json()["status"] == "drained"
