@@ -319,6 +319,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         needed=NEEDED,
         held=lambda: coordination.drain.reason,
     )
+    metrics.watch_cluster(coordination.cluster.overview, lambda: coordination.leadership.token is not None)
     metrics.watch_dependencies(lambda: _dependencies_up(monitor))
     directory = HttpServiceDirectory(settings.services, lambda: _itself(node, monitor, url))
     runtime = Runtime(

@@ -21,7 +21,7 @@ class RedisServer(Server):
         self._configuration = self.directory / "redis.conf"
 
     def _prepare(self) -> None:
-        rights = "+@all -@admin -@dangerous +info"
+        rights = "+@all -@admin -@dangerous -@scripting +eval +evalsha +script|load +script|exists +info"
         self._configuration.write_text(
             f"""
             bind 127.0.0.1

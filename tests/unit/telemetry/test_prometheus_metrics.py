@@ -7,10 +7,13 @@ import pytest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 
+from flexcore.application.cluster import ClusterView
 from flexcore.application.events import Events
+from flexcore.application.membership import NodeView
 from flexcore.application.ports import PluginRequest, PluginResult, Receipt, ResourceUsage
 from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed, Unavailable
 from flexcore.domain.events import NewEvent
+from flexcore.domain.node import NodeStatus
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.presentation.http.routes.meta import METRICS_MEDIA_TYPE
 from tests.unit.application.doubles import Log
@@ -55,6 +58,19 @@ def test_the_figures_are_had_without_the_text(metrics: Metrics) -> None:
     assert found[("flexcore_http_request_duration_seconds_sum", ("/health", "GET"))].value == 0.3
     assert found[("flexcore_dependency_up", ("redis",))].value == 0
     assert not [name for name, _ in found if name.endswith(("_bucket", "_created"))]
+
+
+def test_the_cluster_is_counted_by_status(metrics: Metrics) -> None:
+    nodes = tuple(
+        NodeView(node_id, None, None, status, None, 0)
+        for node_id, status in (("a", NodeStatus.ACTIVE), ("b", NodeStatus.ACTIVE), ("c", NodeStatus.LOST))
+    )
+    metrics.watch_cluster(lambda: ClusterView("flexcore", "a", nodes), lambda: True)
+    found = samples(metrics)
+    assert found[("flexcore_leading", ())] == 1
+    assert found[("flexcore_cluster_nodes", ("active",))] == 2
+    assert found[("flexcore_cluster_nodes", ("lost",))] == 1
+    assert found[("flexcore_cluster_nodes", ("drained",))] == 0
 
 
 def test_dependencies_and_the_build(metrics: Metrics) -> None:

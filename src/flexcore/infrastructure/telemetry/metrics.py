@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Mapping
 from platform import python_version
 from typing import Final
@@ -10,10 +11,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from flexcore.application.cluster import ClusterView
 from flexcore.application.ports import Appended, PluginRequest, PluginResult, PluginRunner, ResourceUsage
 from flexcore.application.runtime import Sample
 from flexcore.domain.errors import ExecutionTimedOut
 from flexcore.domain.manifest import PluginManifest
+from flexcore.domain.node import NodeStatus
 
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _EXECUTION_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -94,6 +97,10 @@ class Metrics:
         """Show how far each read model is behind the log, as `lag` says, whenever the metrics are read."""
         self._registry.register(_ProjectionLag(lag))
 
+    def watch_cluster(self, view: Callable[[], ClusterView], leading: Callable[[], bool]) -> None:
+        """Show the cluster as this node sees it, and whether it leads, whenever the metrics are read."""
+        self._registry.register(_Cluster(view, leading))
+
     def samples(self) -> list[Sample]:
         """Return the figures themselves; of histograms their count and sum."""
         return [
@@ -118,6 +125,20 @@ class _Dependencies(Collector):
         )
         for name, works in self._up().items():
             family.add_metric((name,), float(works))
+        yield family
+
+
+class _Cluster(Collector):
+    def __init__(self, view: Callable[[], ClusterView], leading: Callable[[], bool]) -> None:
+        self._view = view
+        self._leading = leading
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("flexcore_leading", "1 while this node leads the cluster", value=float(self._leading()))
+        family = GaugeMetricFamily("flexcore_cluster_nodes", "Nodes as this one sees them", labels=("status",))
+        count = Counts(node.status for node in self._view().nodes)
+        for status in NodeStatus:
+            family.add_metric((status.value,), float(count[status]))
         yield family
 
 

@@ -107,7 +107,17 @@ class StatusRoutes:
             environment=self._node.environment,
             started_at=self._node.started_at,
             api_versions=("v1",),
-            features=("commands", "events", "logs", "pipelines", "plugins", "queries", "services"),
+            features=(
+                "cluster",
+                "commands",
+                "events",
+                "logs",
+                "pipelines",
+                "plugins",
+                "queries",
+                "runtime",
+                "services",
+            ),
         )
         return Answer(info)
 
