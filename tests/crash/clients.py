@@ -73,6 +73,11 @@ class Clients:
             await random.choice((client.plain, client.expecting, client.batch, client.with_key))()
 
     @property
+    def troubles(self) -> int:
+        """How many answers told of a failure so far."""
+        return sum(list(self.details.values()))
+
+    @property
     def stopping(self) -> bool:
         """Whether they were told to stop."""
         return self._stop.is_set()

@@ -3,9 +3,9 @@
 import itertools
 import random
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import psycopg
 
@@ -29,25 +29,29 @@ _INNARDS = re.compile(r"/\w+/|:\d{4,5}\b|Traceback|asyncpg|Error\b")
 
 
 def survive_full_disk(part: str, times: int) -> Verdict:
-    """Fill up the disk of PostgreSQL's data ("data", with its log) or of its write-ahead log alone ("wal")."""
+    """Fill up the disk of PostgreSQL's tables ("data") or of its write-ahead log ("wal"); each has one of its own."""
     with serving(SmallDisk(_DISK_MEGABYTES)) as disk:
         settings = {**DURABLE, "max_wal_size": "64MB", "min_wal_size": "32MB"}
-        postgres = PostgresServer(settings=settings, **{part: disk.path / "postgres"})
+        places = {"data": Path("data"), "wal": Path("wal")} | {part: disk.path / part}
+        postgres = PostgresServer(settings=settings, **places)
         journal = Journal()
         with serving(postgres), running_cluster(postgres) as cluster:
             with _load(cluster, journal) as clients:
                 for _ in range(times):
                     clients.wait_for_more(random.randint(*_SOME))
-                    with _expected(clients, "disk is full" if part == "data" else "PostgreSQL"):
-                        disk.fill()
-                        if part == "wal":
-                            _end_wal_segment(postgres)
+                    before = clients.troubles
+                    disk.fill()
+                    wait_until(
+                        lambda before=before: _noticed(clients, before, postgres, part), _FAULT_SECONDS, "an error"
+                    )
                     if part == "data":
                         _can_read(cluster)
                     disk.empty()
                     postgres.ensure_running()  # a full disk of the log ends it, and whoever runs it starts it again
                     cluster.wait_until_ready()
                     clients.wait_for_more(random.randint(*_SOME))
+            if part == "data":
+                assert any("disk is full" in detail for detail in clients.details), clients.details
             return _judge(cluster, journal, clients)
 
 
@@ -97,24 +101,12 @@ def _judge(cluster: Cluster, journal: Journal, clients: Clients) -> Verdict:
         return judge(journal, api)
 
 
-def _end_wal_segment(postgres: PostgresServer) -> None:
-    """Make PostgreSQL need the next file of its log now, rather than after 16 MB."""
-    with suppress(psycopg.OperationalError), postgres.connect() as connection:
-        connection.execute("SELECT pg_switch_wal()")
-
-
-@contextmanager
-def _expected(clients: Clients, words: str) -> Iterator[None]:
-    """Do what is in the block, then wait until a client was told so in words."""
-
-    def told() -> int:
-        return sum(count for detail, count in list(clients.details.items()) if words in detail)
-
-    before = told()
-    yield
-    wait_until(
-        lambda: told() > before, _FAULT_SECONDS, f"an answer with {words!r} (there were {dict(clients.details)})"
-    )
+def _noticed(clients: Clients, before: int, postgres: PostgresServer, part: str) -> bool:
+    """Whether a client was told of an error since; meanwhile PostgreSQL's log is made to need its next file soon."""
+    if part == "wal":
+        with suppress(psycopg.OperationalError), postgres.connect() as connection:
+            connection.execute("SELECT pg_switch_wal()")
+    return clients.troubles > before
 
 
 def _can_read(cluster: Cluster) -> None:

@@ -18,8 +18,8 @@ DURABLE = MappingProxyType({"fsync": "on", "synchronous_commit": "on", "full_pag
 class PostgresServer(Server):
     """PostgreSQL with data checksums and scram-sha-256 only, and FlexCore's two roles.
 
-    It forgoes fsync unless `settings` say otherwise. `data` and `wal` are places outside its own directory for the
-    data and the write-ahead log, `environ` are variables that the server runs with.
+    It forgoes fsync unless `settings` say otherwise. `data` and `wal` are places for the tables and the write-ahead
+    log, from its own directory if relative; `environ` are variables that the server runs with.
     """
 
     name = "postgresql"
@@ -30,7 +30,7 @@ class PostgresServer(Server):
         self,
         *,
         settings: Mapping[str, str] = MappingProxyType({}),
-        data: Path | None = None,
+        data: Path = Path("data"),
         wal: Path | None = None,
         environ: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
@@ -38,8 +38,8 @@ class PostgresServer(Server):
         super().__init__(environ)
         self._passwords = {role: secrets.token_urlsafe(12) for role in ("postgres", self.owner, self.runtime)}
         self._settings = settings
-        self._data = data or self.directory / "data"
-        self._wal = wal
+        self._data = self.directory / data
+        self._wal = None if wal is None else self.directory / wal
 
     def login(self, role: str, database: str = "postgres") -> Login:
         """How `role` (postgres, flexcore_owner or flexcore) reaches `database`."""
