@@ -108,10 +108,7 @@ class PipelineSteps:
         """
         pipeline_id = arguments["pipeline_id"]
         attempt = Attempt(arguments["execution_id"], arguments["step_id"], arguments["attempt"])
-        try:
-            pipeline = await self._streams.find(pipeline_id)
-        except NotFound:
-            return
+        pipeline = await self._streams.read(pipeline_id)
         delivery, step, run = pipeline.delivery(attempt), pipeline.step(attempt.step_id), pipeline.run
         if delivery is Delivery.STALE or step is None or run is None:
             _logger.info("attempt %d of step '%s' comes too late", attempt.number, attempt.step_id)
@@ -201,7 +198,7 @@ class PipelineSteps:
     async def _begin(self, work: "_Work", record: ExecutionRecord) -> bool:
         """Record that the attempt begins; False if it is not wanted any more."""
         for _ in range(DECISION_ATTEMPTS):
-            pipeline = await self._streams.find(work.pipeline_id)
+            pipeline = await self._streams.read(work.pipeline_id)
             decision = pipeline.begin_step(work.attempt, record.execution_id, work.metadata)
             if not decision.events:
                 return False
@@ -239,7 +236,7 @@ class PipelineSteps:
                         await waker.wait()
                 waker.clear()
                 with contextlib.suppress(Unavailable, TooBusy):
-                    pipeline = await self._streams.find(work.pipeline_id)
+                    pipeline = await self._streams.read(work.pipeline_id)
                     if pipeline.delivery(work.attempt) is Delivery.STALE:
                         return
         finally:
@@ -274,7 +271,7 @@ class PipelineSteps:
 
     async def _record_end(self, work: "_Work", ending: "_Ending") -> None:
         for _ in range(DECISION_ATTEMPTS):
-            pipeline = await self._streams.find(work.pipeline_id)
+            pipeline = await self._streams.read(work.pipeline_id)
             decision = ending.decide(pipeline, work, self._draw())
             jobs = step_jobs(work.pipeline_id, decision.queued, self._clock)
             try:
@@ -285,7 +282,7 @@ class PipelineSteps:
             except VersionConflict:
                 self._streams.forget(work.pipeline_id)
                 continue
-            pipeline = await self._streams.find(work.pipeline_id)
+            pipeline = await self._streams.read(work.pipeline_id)
             if pipeline.delivery(work.attempt) is Delivery.STALE:
                 return
             # Somebody took this node for dead and ended the plugin's execution alone. Its answer counts no more.

@@ -29,13 +29,18 @@ class PipelineStreams:
         """Read a pipeline as it is now; raises NotFound, Unavailable."""
         if _ID.fullmatch(pipeline_id) is None:
             raise _unknown(pipeline_id)
+        pipeline = await self.read(pipeline_id)
+        if not pipeline.exists:
+            raise _unknown(pipeline_id)
+        return pipeline
+
+    async def read(self, pipeline_id: str) -> Pipeline:
+        """Read a pipeline as it is now, even one that was deleted; raises Unavailable."""
         pipeline = self._kept.get(pipeline_id)
         if pipeline is None:
             pipeline = await self._pipelines.load(pipeline_id)
         else:
             await self._pipelines.follow(pipeline_id, pipeline)
-        if not pipeline.exists:
-            raise _unknown(pipeline_id)
         self._kept[pipeline_id] = pipeline
         self._kept.move_to_end(pipeline_id)
         if len(self._kept) > KEPT_PIPELINES:

@@ -1,5 +1,6 @@
 """What a pipeline is to do: steps of plugins, joined into a directed acyclic graph, and the rules it has to meet."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,9 @@ MAX_STEPS: Final = 200
 LONGEST_NAME: Final = 255
 LONGEST_DESCRIPTION: Final = 4000
 MIN_TIMEOUT_SECONDS: Final = 1
+# A pipeline is read anew for each of its steps, and kept in memory by every node that runs one.
+LARGEST_STEPS_BYTES: Final = 1 << 20
+LARGEST_PARAMETERS_BYTES: Final = 1 << 18
 
 _STEP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -64,6 +68,7 @@ class PipelineDefinition:
         unknown plugin or operation.
         """
         errors = [*self._wrong_names(), *self._wrong_policies(max_timeout_seconds), *self._wrong_graph()]
+        errors += _too_large("steps", [step.parameters for step in self.steps], LARGEST_STEPS_BYTES)
         if not errors:
             # Only in a sound graph is there an answer to what comes before what.
             errors = [*self._wrong_references(), *self._wrong_plugins(plugins)]
@@ -73,7 +78,7 @@ class PipelineDefinition:
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Raise InvalidInput naming each parameter of a run that some step needs and `parameters` lacks."""
-        errors: dict[str, FieldError] = {}
+        errors = {error.field: error for error in _too_large("parameters", parameters, LARGEST_PARAMETERS_BYTES)}
         for _, _, reference in self._references():
             if isinstance(reference, Reference) and reference.step is None:
                 try:
@@ -162,6 +167,12 @@ class PipelineDefinition:
         for step_id in TopologicalSorter(depends_on).static_order():
             found[step_id] = set(depends_on[step_id]).union(*(found[parent] for parent in depends_on[step_id]))
         return found
+
+
+def _too_large(field_name: str, value: Any, most_bytes: int) -> Iterator[FieldError]:
+    size = len(json.dumps(value, ensure_ascii=False))
+    if size > most_bytes:
+        yield FieldError(field_name, f"hold parameters of {size} bytes, more than {most_bytes}")
 
 
 def _filled_in(step: StepDefinition, manifest: PluginManifest) -> StepDefinition:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flexcore.application import pipeline_steps
-from flexcore.application.commands import CancelPipeline, StartPipeline
+from flexcore.application.commands import CancelPipeline, DeletePipeline, StartPipeline
 from flexcore.application.ports import PluginResult
 from flexcore.domain.errors import ExecutionTimedOut, PluginFailed, TooBusy, Unavailable
 from flexcore.domain.execution import FailureReason
@@ -182,6 +182,19 @@ async def test_cancel_stops_the_plugin_on_another_node_at_once(node: PipelineNod
     assert node.runner.cancelled == 1
     assert node.types(pipeline_id)[-1] == "PipelineCancelled"
     assert node.log.events[-1].data["reason"] == "cancelled"
+
+
+async def test_a_pipeline_that_is_deleted_under_its_step_leaves_an_end_of_the_execution(node: PipelineNode) -> None:
+    pipeline_id = await node.start(step("x"))
+    node.runner.gate.clear()
+    running = node.work(node.jobs()[0])
+    await node.reached()
+    await node.send(CancelPipeline(pipeline_id))
+    await node.send(DeletePipeline(pipeline_id))
+    await running
+    assert node.log.events[-1].type == "PluginExecutionFailed"
+    assert node.log.events[-1].data["reason"] == "cancelled"
+    await node.work(node.jobs()[0])
 
 
 async def test_cancel_is_seen_without_a_message(

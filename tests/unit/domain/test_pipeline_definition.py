@@ -77,6 +77,15 @@ def test_only_the_results_of_what_ran_before_can_be_used() -> None:
     definition(step("b"), step("m", "b"), step("a", "m", parameters=late))
 
 
+def test_parameters_are_bounded_in_size() -> None:
+    assert refused(step("a", parameters={"x": "y" * (1 << 20)})) == [
+        ("steps", "hold parameters of 1048587 bytes, more than 1048576")
+    ]
+    pipeline = definition(step("a"))
+    with pytest.raises(InvalidInput, match="more than 262144"):
+        pipeline.check_parameters({"x": "y" * (1 << 18)})
+
+
 def test_the_parameters_of_a_run_must_hold_what_the_steps_refer_to() -> None:
     pipeline = definition(
         step("a", parameters={"x": {"$from": "parameters.day"}, "y": {"$from": "parameters.hour", "default": 0}})
