@@ -143,7 +143,7 @@ def migrate(settings: Settings) -> "MigrationReport":
 def list_projections(settings: Settings) -> tuple[list["Generation"], int]:
     """Return every generation of a read model and the position of the newest event; raises Unavailable."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.generations(_runtime_access(settings), settings.node_id))
+        return runner.run(maintenance.generations(_runtime_access(settings), f"{settings.node_id}:projections"))
 
 
 def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, int], None]) -> int:
@@ -151,8 +151,10 @@ def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, i
 
     `progress` is told the position and that of the newest event.
     """
+    tune_collector()
+    node_id = f"{settings.node_id}:projections"
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.rebuild(_runtime_access(settings), settings.node_id, name, progress))
+        return runner.run(maintenance.rebuild(_runtime_access(settings), node_id, name, progress))
 
 
 def verify_events(settings: Settings, first: int, last: int | None) -> Verification:

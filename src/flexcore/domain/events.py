@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -91,6 +91,20 @@ class RecordedEvent:
     metadata: Mapping[str, Any]
     timestamp: datetime
     hash: str
+
+
+_Unfrozen: Any = make_dataclass("_Unfrozen", [(each.name, each.type) for each in fields(RecordedEvent)], slots=True)
+
+
+def recorded_event(*values: Any) -> RecordedEvent:
+    """Build an event from the values of its fields, in their order.
+
+    The class itself takes four times as long, because a frozen dataclass sets every field by way of a function; and
+    whoever reads the log reads many thousands.
+    """
+    event = _Unfrozen(*values)
+    event.__class__ = RecordedEvent
+    return event  # type: ignore[no-any-return]  # it is one now
 
 
 def check_new_event(event: NewEvent, prefix: str = "") -> None:

@@ -1,11 +1,13 @@
 """What an event must be before the store sees it."""
 
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from flexcore.domain.errors import InvalidInput
-from flexcore.domain.events import NewEvent, PluginEvent, check_new_event
+from flexcore.domain.events import NewEvent, PluginEvent, RecordedEvent, check_new_event, recorded_event
 
 
 def event(**changes: Any) -> NewEvent:
@@ -60,3 +62,15 @@ def test_bad(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         check_new_event(event(**changes), prefix="events[3].")
     assert [error.field for error in caught.value.errors] == [f"events[3].{field}"]
+
+
+def test_an_event_built_from_values_is_an_event_like_any_other() -> None:
+    values = ("id", 1, "t", "a", "b", 2, {"x": 1}, {}, datetime(2025, 8, 1, tzinfo=UTC), "0" * 64)
+    built = recorded_event(*values)
+    assert built == RecordedEvent(*values)
+    assert type(built) is RecordedEvent
+    assert replace(built, version=3).version == 3
+    with pytest.raises(FrozenInstanceError):
+        built.version = 3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        recorded_event(*values[:-1])

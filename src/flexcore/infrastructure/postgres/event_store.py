@@ -10,6 +10,7 @@ import msgspec
 from flexcore.application.ports import Append, Appended, EventQuery, FeedPoint, Receipt
 from flexcore.domain.errors import Conflict
 from flexcore.domain.events import RecordedEvent
+from flexcore.domain.events import recorded_event as build_event
 from flexcore.domain.json_object import JsonObject
 from flexcore.domain.upcasting import UPCASTERS, Upcasters
 from flexcore.infrastructure.postgres.database import Connection, Database
@@ -84,7 +85,9 @@ class PostgresEventStore:
         """
         async with self._database.session() as connection:
             rows = await connection.fetch(_FEED, after_position, after_position + limit, aggregate_types)
-        return self._upcasters.upcast([recorded_event(row) for row in rows])
+        # Whoever asks for some aggregates looks into their events; the others mostly pass them on.
+        content = _unread if aggregate_types is None else _json
+        return self._upcasters.upcast([recorded_event(row, content) for row in rows])
 
     async def head(self) -> int:
         """Return the last position, 0 for none; raises Unavailable."""
@@ -99,7 +102,7 @@ def _unread(text: str) -> Mapping[str, Any]:
 def recorded_event(row: asyncpg.Record, content: Callable[[str], Mapping[str, Any]] = _unread) -> RecordedEvent:
     """Build the event from a row of EVENT_COLUMNS; `content` makes something of its data and its metadata."""
     event_id, position, kind, aggregate_id, aggregate_type, version, data, metadata, recorded_at, link, *_ = row
-    return RecordedEvent(
+    return build_event(
         event_id,
         position,
         kind,
