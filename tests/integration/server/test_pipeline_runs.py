@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.integration.server.flexcore_process import FlexCoreProcess, running
-from tests.servers import wait_until
+from tests.servers import PostgresServer, wait_until
 
 PIPELINES = "/api/v1/flexcore/pipelines"
 EVENTS = "/api/v1/flexcore/events"
@@ -230,6 +230,26 @@ def test_a_step_whose_node_is_killed_is_taken_over(
     ends = [(e["data"]["step_id"], e["data"]["attempt"]) for e in recorded if e["type"] == "PipelineStepCompleted"]
     assert sorted(step_id for step_id, _ in ends) == ["a", "b", "c"]
     assert [event["type"] for event in recorded].count("PipelineCompleted") == 1
+
+
+def test_a_step_that_ends_while_postgresql_is_away_is_recorded_afterwards(
+    faulty_postgres: PostgresServer, api: httpx.Client
+) -> None:
+    one = start(api, wait_step("a", 3, retry=ONCE), step("b", "echo", "a"))
+    wait_until(lambda: steps(status(api, one))["a"] == "running", 20, "the step to run")
+    faulty_postgres.kill()
+    wait_until(lambda: api.get(f"{one}/status").status_code == 503, 10, "PostgreSQL to be missed")
+    # Longer than the step takes.
+    wait_until(lambda: any("can't be recorded yet" in line["message"] for line in logged(api)), 20, "the step's end")
+    faulty_postgres.ensure_running()
+    wait_until(lambda: api.get("/health/ready").status_code == 200, 20, "PostgreSQL to be found again")
+    found = ended(api, one)
+    assert (found["status"], found["steps"][0]["attempt"]) == ("completed", 1)
+
+
+def logged(client: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/api/v1/flexcore/logs", params={"component": "pipelines"}).json()["logs"]
+    return found
 
 
 def test_a_step_that_may_run_once_only_fails_with_its_node(

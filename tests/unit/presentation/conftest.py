@@ -32,6 +32,12 @@ class Parcel(Struct, frozen=True, forbid_unknown_fields=True):
     box: Box | None = None
 
 
+class Note(Struct, frozen=True, forbid_unknown_fields=True):
+    """A body that may be left out."""
+
+    text: str = "none"
+
+
 class Filter(Struct, frozen=True, forbid_unknown_fields=True):
     """A query."""
 
@@ -61,6 +67,10 @@ class Routes:
             Operation(method="GET", path="/open", name="open", handler=self.echo, open=True, query=Filter, **common),
             Operation(method="GET", path="/things/{id}", name="get", handler=self.echo, **common),
             Operation(method="POST", path="/things/{id}", name="post", handler=self.echo, body=Parcel, **common),
+            Operation(method="POST", path="/touch", name="touch", handler=self.echo, **common),
+            Operation(
+                method="POST", path="/note", name="note", handler=self.echo, body=Note, body_required=False, **common
+            ),
         )
 
     async def echo(self, call: Call[Any, Any]) -> Answer:

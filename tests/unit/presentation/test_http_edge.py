@@ -269,3 +269,19 @@ def test_each_request_is_one_log_line(send: Send, caplog: pytest.LogCaptureFixtu
     assert record.getMessage() == "GET /things/a 200"
     assert record.__dict__["status"] == 200
     assert "token" not in str(record.__dict__)
+
+
+@pytest.mark.parametrize(("path", "body"), [("/touch", None), ("/note", {"text": "none"})])
+def test_a_body_that_is_not_needed_may_be_left_out_or_empty(send: Send, path: str, body: Any) -> None:
+    for arguments in ({}, {"json": {}}):
+        response = send("POST", path, **arguments)
+        assert (response.status_code, response.json()["body"]) == (200, body)
+
+
+@pytest.mark.parametrize("path", ["/touch", "/note"])
+def test_a_body_that_is_not_needed_is_looked_at_nevertheless(send: Send, path: str) -> None:
+    assert_problem(send("POST", path, json={"colour": "red"}), 400, "invalid-request")
+    assert_problem(
+        send("POST", path, content=b"{", headers={"content-type": "application/json"}), 400, "invalid-request"
+    )
+    assert_problem(send("POST", path, content=b"{}"), 415, "unsupported-media-type")

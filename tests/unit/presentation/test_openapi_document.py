@@ -11,9 +11,12 @@ def test_the_document_follows_from_the_operations(send: Send) -> None:
     document = send("GET", "/openapi.json", authorized=False).json()
     assert document["openapi"] == "3.1.0"
     assert document["info"]["version"] == "1.0"
-    assert set(document["paths"]) == {"/open", "/things/{id}", "/openapi.json", "/metrics"}
+    assert set(document["paths"]) == {"/open", "/things/{id}", "/touch", "/note", "/openapi.json", "/metrics"}
     post = document["paths"]["/things/{id}"]["post"]
     assert post["parameters"] == [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+    assert post["requestBody"]["required"] is True
+    assert document["paths"]["/note"]["post"]["requestBody"]["required"] is False
+    assert "requestBody" not in document["paths"]["/touch"]["post"]
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Parcel"}
     assert set(post["responses"]) == {"200", "400", "401", "413", "415", "500"}
     assert document["components"]["schemas"]["Parcel"]["additionalProperties"] is False
