@@ -10,7 +10,8 @@ from typing import Final, NoReturn
 
 import click
 
-from flexcore import main as composition
+from flexcore import main as server
+from flexcore import maintenance
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError, InvalidInput
@@ -42,7 +43,7 @@ def serve(path: Path | None) -> None:
     """Serve until SIGTERM; a second SIGTERM does not wait for running executions."""
     configuration = _load(path, required=_SERVER_SECRETS)
     try:
-        sys.exit(composition.serve(configuration))
+        sys.exit(server.serve(configuration))
     except ListenError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
 
@@ -53,7 +54,7 @@ def migrate(path: Path | None) -> None:
     """Bring the database schema to this release's version, as the owner role."""
     configuration = _load(path, required=("postgres.owner_password",))
     try:
-        report = composition.migrate(configuration.settings)
+        report = maintenance.migrate(configuration.settings)
     except FlexCoreError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
     if report.before == report.after:
@@ -73,7 +74,7 @@ def list_projections(path: Path | None) -> None:
     """Show every read model with the event it has reached."""
     configuration = _load(path, required=("postgres.password",))
     try:
-        generations, head = composition.list_projections(configuration.settings)
+        generations, head = maintenance.list_projections(configuration.settings)
     except FlexCoreError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
     click.echo(f"{'NAME':<20}{'STATUS':<10}{'VERSION':>7}{'POSITION':>14}{'BEHIND':>12}  PROBLEM")
@@ -98,7 +99,7 @@ def rebuild_projection(name: str, path: Path | None) -> None:
             click.echo(f"event {position} of {max(head, position)}", err=True)
 
     try:
-        position = composition.rebuild_projection(configuration.settings, name, progress)
+        position = maintenance.rebuild_projection(configuration.settings, name, progress)
     except FlexCoreError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
     click.echo(f"{name} was rebuilt from {position} events in {time.monotonic() - started:.1f} s")
@@ -131,7 +132,7 @@ def verify(path: Path | None, first: int, last: int | None) -> None:
     """
     settings = _load(path, required=("postgres.password",)).settings
     try:
-        found = composition.verify_events(settings, first, last)
+        found = maintenance.verify_events(settings, first, last)
     except InvalidInput as error:
         _fail(str(error), os.EX_USAGE)
     except FlexCoreError as error:

@@ -2,20 +2,17 @@
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import logging
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import uuid_utils
 import uvloop
 from starlette.types import ASGIApp
 
@@ -32,14 +29,12 @@ from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Appended, LiveChannel
 from flexcore.application.runtime import EffectiveSetting, Runtime
 from flexcore.application.services import ServiceView
-from flexcore.application.verification import Verification, Verifier
+from flexcore.application.verification import Verifier
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
-from flexcore.infrastructure.checkpoints import CheckpointFile, NoCheckpoints
+from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
-from flexcore.infrastructure.postgres import read_model_maintenance as maintenance
-from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
@@ -48,7 +43,6 @@ from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProb
 from flexcore.infrastructure.postgres.read_models import ReadModels
 from flexcore.infrastructure.postgres.snapshots import PostgresSnapshots
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
-from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
 from flexcore.infrastructure.sandbox.runner import SubprocessRunner
@@ -79,11 +73,17 @@ from flexcore.presentation.http.routes.runtime import RuntimeRoutes
 from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
-from flexcore.settings import Secret, Settings
-
-if TYPE_CHECKING:
-    from flexcore.application.projections.ports import Generation
-    from flexcore.infrastructure.postgres.migrate import MigrationReport
+from flexcore.settings import Settings
+from flexcore.wiring import (
+    checkpoint_file,
+    given,
+    new_id,
+    now,
+    redis_access,
+    runtime_access,
+    secrets,
+    tune_collector,
+)
 
 VITAL: Final = frozenset({"postgresql", "event_store"})
 """Components without which the node is unhealthy; the others degrade it."""
@@ -92,9 +92,6 @@ NEEDED: Final = frozenset({"postgresql", "event_store", "redis", "plugin_runtime
 
 SERVING_PAGE: Final = 1000
 """Events that a verification in the server looks at in one go, which holds up its requests for some milliseconds."""
-PATIENT_PAGE: Final = 10_000
-"""The same in a process of its own."""
-
 EXIT_FORCED: Final = 1
 
 _logger = logging.getLogger("flexcore.server")
@@ -120,69 +117,12 @@ def serve(configuration: Configuration) -> int:
         level="debug" if settings.debug else settings.logs.level,
         buffer=buffer,
         node_id=settings.node_id,
-        hidden=(secret.reveal() for secret in _secrets(settings)),
+        hidden=(secret.reveal() for secret in secrets(settings)),
     )
     for line in configuration.unused():
         _logger.warning(line)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(configuration, buffer, listener, tls))
-
-
-def migrate(settings: Settings) -> "MigrationReport":
-    """Bring the database to this release's schema as its owner; raises FlexCoreError."""
-    # Alembic and SQLAlchemy are big, and only this needs them.
-    from flexcore.infrastructure.postgres import migrate as migrations
-
-    postgres = settings.postgres
-    owner = PostgresAccess(
-        postgres.host, postgres.port, postgres.database, postgres.owner_user, _given(postgres.owner_password)
-    )
-    return migrations.migrate(owner, runtime_role=postgres.user)
-
-
-def list_projections(settings: Settings) -> tuple[list["Generation"], int]:
-    """Return every generation of a read model and the position of the newest event; raises Unavailable."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.generations(_runtime_access(settings), f"{settings.node_id}:projections"))
-
-
-def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, int], None]) -> int:
-    """Build a read model anew and return the position it reached; raises Conflict, Unavailable.
-
-    `progress` is told the position and that of the newest event.
-    """
-    tune_collector()
-    node_id = f"{settings.node_id}:projections"
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(maintenance.rebuild(_runtime_access(settings), node_id, name, progress))
-
-
-def verify_events(settings: Settings, first: int, last: int | None) -> Verification:
-    """Recompute the chain of the event log from outside the server; raises FlexCoreError."""
-    return asyncio.run(_verify_events(settings, first, last))
-
-
-async def _verify_events(settings: Settings, first: int, last: int | None) -> Verification:
-    database = Database(_runtime_access(settings), node_id=f"{settings.node_id}:verify")
-    checkpoints = (
-        NoCheckpoints() if settings.state_directory is None else CheckpointFile(Path(settings.state_directory))
-    )
-    try:
-        await database.connect()
-        return await Verifier(PostgresStoredChain(database, page=PATIENT_PAGE), checkpoints).verify(first, last)
-    finally:
-        await database.close()
-
-
-def tune_collector() -> None:
-    """Let the garbage collector look at new objects only, and seldom; for a process whose parts are all built.
-
-    Events and requests are trees: they go with their last reference. By default the collector searches all of them
-    for cycles every 700 allocations, which takes half the time of a replay and shows in the slowest requests.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 async def _serve(configuration: Configuration, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
@@ -195,7 +135,7 @@ async def _serve(configuration: Configuration, buffer: LogBuffer, listener: sock
                 runtime.app,
                 listener,
                 tls,
-                new_id=_new_id,
+                new_id=new_id,
                 on_listening=lambda: _announce(runtime.node, url),
             ),
             runtime.plugins,
@@ -214,30 +154,30 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     settings = configuration.settings
     node = Node(settings.node_id, version("flexcore"), settings.environment)
     metrics = Metrics(version=node.version, node_id=node.node_id)
-    access = _runtime_access(settings)
+    access = runtime_access(settings)
     database = Database(access, node_id=node.node_id)
     store = PostgresEventStore(database)
-    events = Events(store, _new_id)
+    events = Events(store, new_id)
     events.listen(metrics.events_appended)
     feed = Feed(store)
     stored = PostgresStoredChain(database, page=SERVING_PAGE)
-    checkpoints = _checkpoints(settings)
+    checkpoints = checkpoint_file(settings)
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     coordination = Coordination(
-        _redis_access(settings),
+        redis_access(settings),
         name=settings.cluster.name,
-        identity=NodeRecord(node.node_id, _new_id(), url, node.version, node.started_at),
+        identity=NodeRecord(node.node_id, new_id(), url, node.version, node.started_at),
         events=events,
         terms=PostgresLeadershipTerms(database),
         executions=lambda: executions.active,
         stopping=lambda: monitor.draining,
-        clock=_now,
+        clock=now,
     )
     services = ExecutionServices(
         database=database,
         events=events,
         runner=runner,
-        clock=_now,
+        clock=now,
         node_id=node.node_id,
         slots=settings.executions.slots,
         max_kept_result_bytes=settings.executions.max_kept_result_bytes,
@@ -263,7 +203,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         inventory=read_models.plugins,
         runner=runner,
         executions=executions,
-        new_id=_new_id,
+        new_id=new_id,
         node_id=node.node_id,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
@@ -275,8 +215,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         system=read_models.system,
         listed=read_models.pipelines,
         snapshots=PostgresSnapshots(database),
-        new_id=_new_id,
-        clock=_now,
+        new_id=new_id,
+        clock=now,
         channel=coordination.channel,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
@@ -297,7 +237,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         plugins=plugins,
         executions=executions,
         results=services.results,
-        clock=_now,
+        clock=now,
         node_id=node.node_id,
     )
     steps.register(tasks, coordination.channel)
@@ -359,7 +299,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         access=_access_policy(settings),
         max_body_bytes=settings.http.max_body_bytes,
         metrics=metrics,
-        new_id=_new_id,
+        new_id=new_id,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
@@ -383,15 +323,11 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         if checkpoints is None:
             _logger.warning("no state_directory is set, so no checkpoints of the event log are signed")
         else:
-            checkpointer = Checkpointer(stored, checkpoints, node_id=node.node_id, clock=_now)
+            checkpointer = Checkpointer(stored, checkpoints, node_id=node.node_id, clock=now)
             background.run("checkpointer", checkpointer.run)
         stack.push_async_callback(services.close)
         services.start()
         yield _Runtime(app, monitor, plugins, node)
-
-
-def _checkpoints(settings: Settings) -> CheckpointFile | None:
-    return None if settings.state_directory is None else CheckpointFile(Path(settings.state_directory))
 
 
 def _tell_of(channel: LiveChannel, appended: Appended) -> None:
@@ -409,36 +345,7 @@ def _plugin_configuration(settings: Settings) -> dict[str, dict[str, str]]:
 def _access_policy(settings: Settings) -> AccessPolicy:
     if settings.auth.mode == "off":
         return EverybodyIsAdministrator()
-    return BearerToken(_given(settings.auth.token))
-
-
-def _runtime_access(settings: Settings) -> PostgresAccess:
-    postgres = settings.postgres
-    return PostgresAccess(postgres.host, postgres.port, postgres.database, postgres.user, _given(postgres.password))
-
-
-def _redis_access(settings: Settings) -> RedisAccess:
-    redis = settings.redis
-    password = None if redis.password is None else redis.password.reveal()
-    return RedisAccess(redis.host, redis.port, redis.username, password)
-
-
-def _given(secret: Secret | None) -> str:
-    """Return a secret that the configuration was loaded with as required."""
-    if secret is None:
-        raise ValueError("a required secret is missing from a loaded configuration")
-    return secret.reveal()
-
-
-def _secrets(settings: Settings) -> Iterator[Secret]:
-    candidates = (
-        settings.auth.token,
-        settings.postgres.password,
-        settings.postgres.owner_password,
-        settings.redis.password,
-        settings.event_store.connection,
-    )
-    yield from (secret for secret in candidates if secret is not None)
+    return BearerToken(given(settings.auth.token))
 
 
 def _tls(settings: Settings) -> TlsFiles | None:
@@ -456,7 +363,7 @@ def _itself(node: Node, monitor: HealthMonitor, url: str) -> ServiceView:
         url=url,
         status=monitor.snapshot().status.value,
         response_time_ms=0.0,
-        last_check=_now(),
+        last_check=now(),
         details={"version": node.version, "uptime": node.uptime_seconds, "node_id": node.node_id},
     )
 
@@ -483,11 +390,3 @@ def _tell_service_manager(state: str) -> None:
         notify(state)
     except OSError as error:
         _logger.warning("cannot tell the service manager %s: %s", state, error.strerror)
-
-
-def _new_id() -> str:
-    return str(uuid_utils.uuid7())
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

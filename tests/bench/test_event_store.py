@@ -16,7 +16,8 @@ from flexcore.application.verification import Verifier
 from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
-from flexcore.main import PATIENT_PAGE, tune_collector
+from flexcore.maintenance import PATIENT_PAGE
+from flexcore.wiring import tune_collector
 from tests.bench import event_log, message_db, pyeventsourcing, raw_copy
 from tests.bench.appending import best, on_uvloop, percentile
 from tests.bench.event_log import AGGREGATE_TYPE, LOADED_STREAMS
