@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.integration.executions.conftest import RunningNode
+from tests.integration.executions.conftest import EXECUTIONS, RunningNode
 from tests.servers import PostgresServer, wait_until
 
 TAKEN_OVER_SECONDS = 30.0
@@ -60,9 +60,15 @@ def test_postgresql_restarts_while_jobs_run(nodes: Nodes, faulty_postgres: Postg
     nodes["core1"].wait_for(ids[-1], "running", "completed")
     getattr(faulty_postgres, how)()
     faulty_postgres.start()
-    for node in nodes.values():
-        wait_until(lambda node=node: node.api.get("/health/ready").status_code == 200, 20, "readiness")
+    api = nodes["core1"].api
+
+    def completed(execution_id: str) -> bool:
+        answer = api.get(f"{EXECUTIONS}/{execution_id}")
+        assert answer.status_code in {200, 503}
+        return answer.status_code == 200 and answer.json()["status"] == "completed"
+
     for execution_id in ids:
-        found = nodes["core1"].wait_for(execution_id, "completed", seconds=60)
+        wait_until(lambda execution_id=execution_id: completed(execution_id), 60, "the end of an execution")
+        found = nodes["core1"].get(execution_id)
         assert found["attempt"] == 1
         assert nodes["core1"].ends(execution_id) == ["PluginExecutionCompleted"]
