@@ -101,6 +101,7 @@ def test_a_power_cut_loses_no_event_and_needs_no_hand(deployment: Deployment) ->
     host.start()
     eventually("all services are healthy again", lambda: not_healthy(deployment.lab) == {}, 60)
     assert int(host.run(count).stdout) >= before
+    assert "verified: " in host.run("sudo flexcore events verify").stdout
 
 
 def test_a_host_that_is_cut_off_is_a_row_of_the_report(cluster_deployment: Deployment) -> None:
