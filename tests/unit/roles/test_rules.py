@@ -77,6 +77,7 @@ def targets(*urls: str) -> list[dict[str, str]]:
         ("flexcore", "flexcore_postgresql_port", 0),
         ("flexcore", "flexcore_redis_port", 65536),
         ("flexcore", "flexcore_execution_slots", 0),
+        ("flexcore", "flexcore_execution_results_hours", 0),
         ("flexcore", "flexcore_job_concurrency", 1025),
         ("flexcore", "flexcore_cluster_name", ""),
         ("flexcore", "flexcore_drain_seconds", 9999),
