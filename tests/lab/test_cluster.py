@@ -88,7 +88,7 @@ def test_an_execution_outlives_the_power_of_its_node(cores: tuple[Core, Core]) -
     core1.api.post(f"{API}/cluster/nodes/core1/drain").raise_for_status()
     try:
         eventually("core1 is drained", lambda: core1.statuses()["core1"] == "drained")
-        queued = core1.execute("wait", {"seconds": 3}, **{"async": "true"})
+        queued = core2.execute("wait", {"seconds": 3}, **{"async": "true"})
         assert queued.status_code == 202, queued.text
         execution = f"{API}/executions/{queued.json()['execution_id']}"
         eventually("core2 runs it", lambda: core1.get(execution).get("node_id") == "core2")
