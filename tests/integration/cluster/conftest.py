@@ -15,7 +15,9 @@ __all__ = ["api", "checked", "environ", "flexcore"]
 
 @pytest.fixture(autouse=True)
 def fresh_redis(redis_server: RedisServer) -> Iterator[None]:
-    """Leave nothing in Redis for the next test."""
+    """Begin with nothing in Redis, whatever other tests left there, and leave nothing."""
+    with redis_server.connect() as client:
+        client.flushall()
     yield
     redis_server.ensure_running()
     with redis_server.connect() as client:

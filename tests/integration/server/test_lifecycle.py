@@ -118,8 +118,9 @@ def test_a_foreign_address_is_one_line(environ: dict[str, str]) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-def test_a_setting_without_effect_is_one_warning(environ: dict[str, str]) -> None:
-    with running(environ | {"OTEL_SERVICE_NAME": "core"}) as flexcore, flexcore.client():
+def test_a_setting_without_effect_is_one_warning(environ: dict[str, str], tmp_path: Path) -> None:
+    variables = environ | {"OTEL_SERVICE_NAME": "core", "STATE_DIRECTORY": str(tmp_path)}
+    with running(variables) as flexcore, flexcore.client():
         warnings = [line["message"] for line in flexcore.log if line["level"] == "warning"]
     assert warnings == [
         "telemetry.service_name from environment OTEL_SERVICE_NAME is not used: this version exports no traces"
