@@ -1,6 +1,7 @@
 """Joins the buses with those who do the commands and answer the queries."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flexcore.application.aggregates import Aggregates, Snapshots
 from flexcore.application.command_bus import CommandBus, CommandLog
@@ -16,7 +17,7 @@ from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Clock, LiveChannel, NewId, PluginRunner, Receipts
 from flexcore.application.queries import GetPipelineStatus, GetSystemMetrics, ListActivePlugins
 from flexcore.application.query_bus import QueryBus
-from flexcore.application.read_models.system_metrics import SystemMetrics, SystemRow
+from flexcore.application.read_models.system_metrics import SystemMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def buses(
     async def active_plugins(query: ListActivePlugins) -> PluginPage:
         return await plugins.page(status="active", type=query.type, limit=query.limit, offset=query.offset)
 
-    async def system_metrics(query: GetSystemMetrics) -> SystemRow:
-        return await system.read()
+    async def system_metrics(query: GetSystemMetrics) -> dict[str, Any]:
+        return (await system.read()).counters()
 
     queries.register(GetPipelineStatus, lambda query: pipelines.status(query.pipeline_id))
     queries.register(ListActivePlugins, active_plugins)

@@ -1,13 +1,13 @@
 """What can be asked; the type parameter is what the answer is."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from flexcore.application.execution_history import ExecutionsPage
 from flexcore.application.pipeline_views import PipelineStatusView
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.query_bus import Query
 from flexcore.application.read_models.execution_history import ExecutionStatus
-from flexcore.application.read_models.system_metrics import SystemRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +37,5 @@ class GetExecutionHistory(Query[ExecutionsPage]):
 
 
 @dataclass(frozen=True, slots=True)
-class GetSystemMetrics(Query[SystemRow]):
+class GetSystemMetrics(Query[dict[str, Any]]):
     """Ask what the installation has done so far."""

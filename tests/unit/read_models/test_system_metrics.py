@@ -42,3 +42,9 @@ def test_every_event_that_it_reads_counts_something() -> None:
         aggregate = "Pipeline" if event_type in set(PipelineEvent) else PLUGIN_AGGREGATE
         (row,) = folded(projection, recorded(NewEvent(event_type, "p", aggregate))).values()
         assert any(getattr(row, field.name) == 1 for field in fields(row)), event_type
+
+
+def test_callers_see_the_counters_and_not_the_name_of_the_row() -> None:
+    shown = SystemRow(executions_started=2, execution_ms=0.1 + 0.2).counters()
+    assert "key" not in shown
+    assert (shown["executions_started"], shown["execution_ms"]) == (2, 0.3)

@@ -1,8 +1,8 @@
 """SystemMetrics: counters over the whole log, in one row."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from flexcore.application.read_models.facts import number, whole_number
 from flexcore.domain.events import PIPELINE_AGGREGATE, PLUGIN_AGGREGATE, PipelineEvent, PluginEvent, RecordedEvent
@@ -49,6 +49,12 @@ class SystemRow:
     pipeline_runs_cancelled: int = 0
     pipeline_steps_completed: int = 0
     pipeline_steps_failed: int = 0
+
+    def counters(self) -> dict[str, Any]:
+        """Return what callers are shown: all but the name of the row; milliseconds to three digits."""
+        shown = asdict(self) | {"execution_ms": round(self.execution_ms, 3)}
+        del shown["key"]
+        return shown
 
 
 class SystemMetrics(Protocol):
