@@ -114,6 +114,8 @@ class PostgresServer(Server):
             "shared_buffers": "32MB",
             "max_connections": "60",
             "log_min_messages": "warning",
+            # In its directory, which goes with it: a killed server would leave them in /dev/shm for ever.
+            "dynamic_shared_memory_type": "mmap",
             **self._settings,
         }
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
