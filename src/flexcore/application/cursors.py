@@ -9,23 +9,38 @@ from flexcore.domain.errors import InvalidInput
 _LARGEST: Final = 2**63
 
 
-def encode(feed: str, position: int) -> str:
+def encode(feed: str, place: int | str) -> str:
     """Write a place in the feed called `feed`; the cursor of one feed is none of another."""
-    return base64.urlsafe_b64encode(f"{feed}:{position}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{feed}:{place}".encode()).decode().rstrip("=")
+
+
+def decode_text(feed: str, cursor: str) -> str:
+    """Read a place that `encode` wrote; raises InvalidInput for what is no cursor of this feed."""
+    try:
+        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
+    except (ValueError, binascii.Error) as error:
+        raise unknown() from error
+    if not decoded.startswith(f"{feed}:"):
+        raise unknown()
+    return decoded.removeprefix(f"{feed}:")
 
 
 def decode(feed: str, cursor: str) -> int:
-    """Read what `encode` wrote; raises InvalidInput for anything else."""
-    prefix = f"{feed}:".encode()
+    """Read a place that is a position; raises InvalidInput for anything else."""
+    return position(decode_text(feed, cursor))
+
+
+def position(text: str) -> int:
+    """Read a position, which may be a part of a place; raises InvalidInput for what is none."""
     try:
-        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        position = int(decoded.removeprefix(prefix))
-    except (ValueError, binascii.Error) as error:
-        raise _unknown() from error
-    if not decoded.startswith(prefix) or not 0 <= position < _LARGEST:
-        raise _unknown()
-    return position
+        number = int(text)
+    except ValueError as error:
+        raise unknown() from error
+    if not 0 <= number < _LARGEST:
+        raise unknown()
+    return number
 
 
-def _unknown() -> InvalidInput:
-    return InvalidInput.field("cursor", "must be a next_cursor from an earlier answer, unchanged")
+def unknown() -> InvalidInput:
+    """Return what a caller is told of a cursor that leads nowhere."""
+    return InvalidInput.field("cursor", "must be a next_cursor from an earlier answer to the same question, unchanged")

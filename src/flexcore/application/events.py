@@ -1,11 +1,10 @@
 """The event log's use cases: append facts, page through them."""
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from flexcore.application import cursors
 from flexcore.application.ports import (
     Append,
     Appended,
@@ -25,7 +24,7 @@ __all__ = ["MAX_BATCH", "MAX_PAGE", "EventPage", "EventQuery", "Events", "NewEve
 
 MAX_PAGE: Final = 1000
 MAX_BATCH: Final = 1000
-_CURSOR_PREFIX = b"events:"
+_FEED: Final = "events"
 
 
 class Events:
@@ -69,7 +68,7 @@ class Events:
         after = _point(query.cursor) if query.cursor is not None else FeedPoint()
         by_time = query.from_timestamp is not None or query.to_timestamp is not None
         if query.cursor is not None and by_time is (after.timestamp is None):
-            raise _bad_cursor()
+            raise cursors.unknown()
         events, has_more = await self._store.read(query, after)
         next_cursor = _cursor(events[-1], by_time=by_time) if events else query.cursor
         return EventPage(tuple(events), next_cursor, has_more)
@@ -98,26 +97,19 @@ def _check(query: EventQuery) -> None:
         if "\0" in (getattr(query, name) or "")
     )
     if errors:
-        raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
+        raise InvalidInput.fields(errors)
 
 
 def _cursor(event: RecordedEvent, *, by_time: bool) -> str:
-    place = f"{event.position}@{event.timestamp.isoformat()}" if by_time else str(event.position)
-    return base64.urlsafe_b64encode(_CURSOR_PREFIX + place.encode()).decode().rstrip("=")
+    return cursors.encode(_FEED, f"{event.position}@{event.timestamp.isoformat()}" if by_time else event.position)
 
 
 def _point(cursor: str) -> FeedPoint:
+    position, _, timestamp = cursors.decode_text(_FEED, cursor).partition("@")
     try:
-        decoded = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-        position, _, timestamp = decoded.removeprefix(_CURSOR_PREFIX.decode()).partition("@")
-        point = FeedPoint(int(position), datetime.fromisoformat(timestamp) if timestamp else None)
-    except (ValueError, binascii.Error) as error:
-        raise _bad_cursor() from error
-    foreign = not decoded.startswith(_CURSOR_PREFIX.decode()) or not 0 <= point.position < 2**63
-    if foreign or (point.timestamp is not None and point.timestamp.tzinfo is None):
-        raise _bad_cursor()
-    return point
-
-
-def _bad_cursor() -> InvalidInput:
-    return InvalidInput.field("cursor", "must be a next_cursor from an earlier answer to the same question, unchanged")
+        moment = datetime.fromisoformat(timestamp) if timestamp else None
+    except ValueError as error:
+        raise cursors.unknown() from error
+    if moment is not None and moment.tzinfo is None:
+        raise cursors.unknown()
+    return FeedPoint(cursors.position(position), moment)

@@ -12,17 +12,17 @@ from flexcore.application.commands import (
     DeletePipeline,
     StartPipeline,
 )
+from flexcore.application.paging import check_page
 from flexcore.application.pipeline_list import PipelineList
 from flexcore.application.pipeline_streams import PipelineStreams
 from flexcore.application.pipeline_views import PipelinePage, PipelineStarted, PipelineStatusView, PipelineView
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Clock, Job, NewId
-from flexcore.domain.errors import FieldError, InvalidInput, Unavailable, VersionConflict
+from flexcore.domain.errors import Unavailable, VersionConflict
 from flexcore.domain.pipeline import Decision, Pipeline, PipelineStatus, QueuedAttempt
 
 RUN_STEP: Final = "run_step"
 """The task of the jobs that make attempts."""
-MAX_PAGE: Final = 200
 # Steps that end at the same time get in each other's way, each but one for another round.
 DECISION_ATTEMPTS: Final = 100
 
@@ -104,15 +104,7 @@ class Pipelines:
 
     async def page(self, *, status: str | None = None, limit: int = 50, offset: int = 0) -> PipelinePage:
         """Pipelines, the newest first; raises InvalidInput, Unavailable."""
-        errors = []
-        if status is not None and status not in set(PipelineStatus):
-            errors.append(FieldError("status", f"must be one of {', '.join(PipelineStatus)}"))
-        if not 1 <= limit <= MAX_PAGE:
-            errors.append(FieldError("limit", f"must be 1 to {MAX_PAGE}"))
-        if offset < 0:
-            errors.append(FieldError("offset", "must be 0 or more"))
-        if errors:
-            raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
+        check_page(status, PipelineStatus, limit, offset)
         return await self._listed.page(status=status, limit=limit, offset=offset)
 
     async def running(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
+from flexcore.application.paging import check_page
 from flexcore.application.plugin_views import (
     ExecutePlugin,
     Execution,
@@ -19,13 +20,12 @@ from flexcore.application.plugin_views import (
 )
 from flexcore.application.ports import NewId, PluginHistory, PluginRequest, PluginRunner
 from flexcore.application.read_models.plugin_inventory import PluginInventory
-from flexcore.domain.errors import Conflict, FieldError, InvalidInput, NotFound, Unavailable, VersionConflict
+from flexcore.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, VersionConflict
 from flexcore.domain.events import RecordedEvent
 from flexcore.domain.identifiers import check_plugin_id
 from flexcore.domain.manifest import PluginManifest
 from flexcore.domain.plugin import Plugin, PluginStatus
 
-MAX_PAGE = 200
 MIN_TIMEOUT_SECONDS = 1
 # Another node can append to the same stream between our read and our append, but hardly this often in a row.
 REGISTRATION_ATTEMPTS = 20
@@ -105,7 +105,7 @@ class Plugins:
         offset: int = 0,
     ) -> PluginPage:
         """Plugins ordered by id, filtered by `status` and `type`; raises InvalidInput, Unavailable."""
-        _check_page(status, limit, offset)
+        check_page(status, PluginStatus, limit, offset)
         await self.register_builtins()
         found = [
             plugin
@@ -221,18 +221,6 @@ class Plugins:
         if not plugin.enabled:
             return PluginStatus.INACTIVE
         return PluginStatus.ACTIVE if plugin.id in self._runner.manifests else PluginStatus.ERROR
-
-
-def _check_page(status: str | None, limit: int, offset: int) -> None:
-    errors = []
-    if status is not None and status not in set(PluginStatus):
-        errors.append(FieldError("status", f"must be one of {', '.join(PluginStatus)}"))
-    if not 1 <= limit <= MAX_PAGE:
-        errors.append(FieldError("limit", f"must be 1 to {MAX_PAGE}"))
-    if offset < 0:
-        errors.append(FieldError("offset", "must be 0 or more"))
-    if errors:
-        raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
 
 
 def _replay(events: Iterable[RecordedEvent]) -> list[Plugin]:

@@ -7,6 +7,7 @@ so no message here may carry a password, a DSN, a file path or a stack trace.
 # The names say what happened to the request; "Error" behind each would say nothing more.
 # ruff: noqa: N818
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -32,7 +33,12 @@ class InvalidInput(FlexCoreError):
     @classmethod
     def field(cls, name: str, message: str) -> "InvalidInput":
         """One wrong field; the message names it so that it also reads well alone."""
-        return cls(f"{name} {message}", (FieldError(name, message),))
+        return cls.fields([FieldError(name, message)])
+
+    @classmethod
+    def fields(cls, errors: Sequence[FieldError], what: str = "") -> "InvalidInput":
+        """Every wrong field, after `what` they are wrong in."""
+        return cls(what + "; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
 
 
 class NotFound(FlexCoreError):

@@ -119,4 +119,4 @@ def check_new_event(event: NewEvent, prefix: str = "") -> None:
     if event.expected_version is not None and event.expected_version < 0:
         errors.append(FieldError(prefix + "expected_version", "must be 0 or more"))
     if errors:
-        raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
+        raise InvalidInput.fields(errors)

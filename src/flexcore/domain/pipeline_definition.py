@@ -73,7 +73,7 @@ class PipelineDefinition:
             # Only in a sound graph is there an answer to what comes before what.
             errors = [*self._wrong_references(), *self._wrong_plugins(plugins)]
         if errors:
-            raise InvalidInput("; ".join(f"{error.field} {error.message}" for error in errors), tuple(errors))
+            raise InvalidInput.fields(errors)
         return replace(self, steps=tuple(_filled_in(step, plugins[step.plugin]) for step in self.steps))
 
     def check_parameters(self, parameters: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from flexcore.domain.events import NewEvent
 from flexcore.infrastructure.checkpoints import CHECKPOINTS_FILE, KEY_FILE, CheckpointFile, NoCheckpoints
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
+from flexcore.infrastructure.postgres.migrations.versions.r0002_chain import CHAIN_OLD_EVENTS
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from tests.servers import PostgresServer
 
@@ -24,21 +25,6 @@ pytestmark = pytest.mark.anyio
 
 EVENTS = 10
 Tamper = Callable[..., None]
-
-REWRITE_CHAIN = """
-DO $$
-DECLARE
-    event record;
-    link bytea := '';
-BEGIN
-    FOR event IN SELECT * FROM events ORDER BY position LOOP
-        link := event_link(link, event.position, event.id, event.version, event.recorded_at,
-            event.type, event.aggregate_type, event.aggregate_id, event.data, event.metadata);
-        UPDATE events SET hash = link WHERE position = event.position;
-    END LOOP;
-END
-$$
-"""
 
 
 @pytest.fixture
@@ -200,7 +186,7 @@ class TestCheckpoints:
         for _ in range(3):
             await append(4)
             await checkpointer.sign()
-        tamper("UPDATE events SET data = '{}' WHERE position = 6", REWRITE_CHAIN)
+        tamper("UPDATE events SET data = '{}' WHERE position = 6", CHAIN_OLD_EVENTS)
         assert (await Verifier(stored, NoCheckpoints()).verify()).verified, "the chain alone can not tell"
         found = await verifier.verify()
         assert (found.verified, found.first_bad_position) == (False, 5)

@@ -1,16 +1,15 @@
 """The latest log records in memory, to be read page by page."""
 
-import base64
-import binascii
 import itertools
 import secrets
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from flexcore.application import cursors
 from flexcore.application.logs import LEVELS, LogPage, LogQuery, LogRecord
-from flexcore.domain.errors import InvalidInput
 
+_FEED: Final = "logs"
 _RANK: Final = {level: rank for rank, level in enumerate(LEVELS)}
 
 
@@ -42,15 +41,11 @@ class LogBuffer:
         return LogPage(tuple(record for _, record in page), self._cursor(last), has_more)
 
     def _cursor(self, number: int) -> str:
-        return base64.urlsafe_b64encode(f"{self._process}:{number}".encode()).decode().rstrip("=")
+        return cursors.encode(_FEED, f"{self._process}:{number}")
 
     def _position(self, cursor: str) -> int:
-        try:
-            text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode("ascii")
-            process, number = text.split(":")
-            position = int(number)
-        except (ValueError, binascii.Error) as error:
-            raise InvalidInput.field("cursor", "must be the next_cursor of an earlier answer") from error
+        process, _, number = cursors.decode_text(_FEED, cursor).partition(":")
+        position = cursors.position(number)
         return position if process == self._process else 0
 
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from flexcore.application.logs import LogQuery, LogRecord, LogSource
+from flexcore.application.paging import MAX_PAGE
 from flexcore.application.plugin_views import ExecutePlugin, PluginView
-from flexcore.application.plugins import MAX_PAGE, Plugins
+from flexcore.application.plugins import Plugins
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 _PLUGINS = "/api/v1/plugins"

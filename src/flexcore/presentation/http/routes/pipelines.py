@@ -12,8 +12,9 @@ from flexcore.application.commands import (
     DeletePipeline,
     StartPipeline,
 )
+from flexcore.application.paging import MAX_PAGE
 from flexcore.application.pipeline_views import PipelinePage, PipelineStarted, PipelineStatusView, PipelineView
-from flexcore.application.pipelines import MAX_PAGE, Pipelines, created, started
+from flexcore.application.pipelines import Pipelines, created, started
 from flexcore.application.queries import GetPipelineStatus
 from flexcore.application.query_bus import QueryBus
 from flexcore.domain.pipeline_definition import (

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from flexcore.application.paging import MAX_PAGE
 from flexcore.application.plugin_executions import PluginExecutions
 from flexcore.application.plugin_views import (
     DEFAULT_TIMEOUT_SECONDS,
@@ -14,7 +15,7 @@ from flexcore.application.plugin_views import (
     PluginView,
     QueuedExecution,
 )
-from flexcore.application.plugins import MAX_PAGE, Plugins
+from flexcore.application.plugins import Plugins
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.executions import EXECUTIONS
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from flexcore.application.plugins import MAX_PAGE
+from flexcore.application.paging import MAX_PAGE
 from flexcore.application.queries import (
     GetExecutionHistory,
     GetPipelineStatus,
