@@ -50,8 +50,9 @@ def reference() -> str:
         NOTICE.format(source="src/flexcore/presentation/http"),
         "# HTTP API of FlexCore",
         "A running server describes itself at `/openapi.json` (OpenAPI 3.1); this page is the same, for reading. "
-        "Routes marked with a lock need `Authorization: Bearer <token>`. Every answer carries `X-Correlation-ID`, and "
-        "every error is a [problem document](#problem).",
+        "A route that needs a role is for callers with `Authorization: Bearer <token>` who have it or a higher one: "
+        "viewer, operator, admin. Every answer carries `X-Correlation-ID`, and every error is a "
+        "[problem document](#problem).",
     ]
     for tag in tags:
         blocks.append(f"## {tag.capitalize()}: routes")
@@ -64,9 +65,9 @@ def reference() -> str:
 
 
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
-    lock = " 🔒" if operation["security"] else ""
-    yield f"### `{method} {path}`{lock}"
-    yield operation["summary"].rstrip(".") + "."
+    yield f"### `{method} {path}`"
+    role = operation.get("x-required-role")
+    yield operation["summary"].rstrip(".") + "." + (f" Needs the role {role}." if role else "")
     query = [parameter for parameter in operation["parameters"] if parameter["in"] == "query"]
     if query:
         yield table(

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from msgspec import Meta, Struct
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from flexcore.domain.access import Actor, ActorKind, Role
 from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import BearerToken
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
 TOKEN = "a-token-of-more-than-24-characters"
+VIEWER_TOKEN = "the-token-of-somebody-who-only-reads"
 MADE_ID = "0198f000-0000-7000-8000-000000000000"
 Send = Callable[..., httpx.Response]
 
@@ -56,6 +58,15 @@ class RecordedMetrics:
         self.requests.append((route, method, status))
 
 
+class TwoTokens(BearerToken):
+    """Knows a viewer beside the administrator."""
+
+    async def actor(self, scope: Scope) -> Actor:
+        if (b"authorization", f"Bearer {VIEWER_TOKEN}".encode()) in scope["headers"]:
+            return Actor("vera", Role.VIEWER, ActorKind.USER)
+        return await super().actor(scope)
+
+
 class Routes:
     """Handlers that echo, or fail as told."""
 
@@ -77,7 +88,13 @@ class Routes:
         if self.failure is not None:
             raise self.failure
         return Answer(
-            {"path": call.path, "query": call.query, "body": call.body, "correlation_id": call.correlation_id}
+            {
+                "path": call.path,
+                "query": call.query,
+                "body": call.body,
+                "correlation_id": call.correlation_id,
+                "actor": call.actor.name,
+            }
         )
 
 
@@ -94,15 +111,17 @@ def routes() -> Routes:
 @pytest.fixture
 def app(routes: Routes, metrics: RecordedMetrics) -> ASGIApp:
     table = operation_table(routes.operations(), version="1.0", metrics=lambda: b"# metrics\n")
-    return build_app(table, access=BearerToken(TOKEN), max_body_bytes=1000, metrics=metrics, new_id=lambda: MADE_ID)
+    return build_app(table, access=TwoTokens(TOKEN), max_body_bytes=1000, metrics=metrics, new_id=lambda: MADE_ID)
 
 
 @pytest.fixture
 def send(app: ASGIApp) -> Send:
     """Send one request with the token, unless told otherwise."""
 
-    def send_one(method: str, path: str, *, authorized: bool = True, **arguments: Any) -> httpx.Response:
-        headers = {**({"authorization": f"Bearer {TOKEN}"} if authorized else {}), **arguments.pop("headers", {})}
+    def send_one(
+        method: str, path: str, *, authorized: bool = True, token: str = TOKEN, **arguments: Any
+    ) -> httpx.Response:
+        headers = {**({"authorization": f"Bearer {token}"} if authorized else {}), **arguments.pop("headers", {})}
 
         async def exchange() -> httpx.Response:
             transport = httpx.ASGITransport(app=app)

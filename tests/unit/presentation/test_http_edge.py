@@ -23,6 +23,7 @@ from flexcore.domain.errors import (
 
 Send = Callable[..., httpx.Response]
 FailWith = Callable[[Exception], None]
+VIEWER_TOKEN = "the-token-of-somebody-who-only-reads"
 MADE_ID = "0198f000-0000-7000-8000-000000000000"
 
 
@@ -285,3 +286,13 @@ def test_a_body_that_is_not_needed_is_looked_at_nevertheless(send: Send, path: s
         send("POST", path, content=b"{", headers={"content-type": "application/json"}), 400, "invalid-request"
     )
     assert_problem(send("POST", path, content=b"{}"), 415, "unsupported-media-type")
+
+
+def test_a_caller_without_the_role_is_refused_before_the_body_is_looked_at(send: Send) -> None:
+    assert send("GET", "/things/a", token=VIEWER_TOKEN).json()["actor"] == "vera"
+    refused = send("POST", "/things/a", token=VIEWER_TOKEN, json={"no": "parcel"})
+    problem = assert_problem(refused, 403, "forbidden")
+    assert problem["detail"] == "This needs the role admin; vera has the role viewer."
+    assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
+    assert send("POST", "/things/a", json={"name": "n"}).json()["actor"] == "api_token"
+    assert send("GET", "/open", authorized=False).json()["actor"] == "anonymous"

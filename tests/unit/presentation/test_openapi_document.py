@@ -18,7 +18,7 @@ def test_the_document_follows_from_the_operations(send: Send) -> None:
     assert document["paths"]["/note"]["post"]["requestBody"]["required"] is False
     assert "requestBody" not in document["paths"]["/touch"]["post"]
     assert post["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Parcel"}
-    assert set(post["responses"]) == {"200", "400", "401", "413", "415", "500"}
+    assert set(post["responses"]) == {"200", "400", "401", "403", "413", "415", "500"}
     assert document["components"]["schemas"]["Parcel"]["additionalProperties"] is False
 
 

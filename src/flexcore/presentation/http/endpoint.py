@@ -9,8 +9,9 @@ from typing import Any, Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from flexcore.domain.access import ANONYMOUS_NAME, Actor, ActorKind, Role
 from flexcore.domain.errors import FlexCoreError
-from flexcore.presentation.http.access import AccessPolicy
+from flexcore.presentation.http.access import AccessPolicy, check_role, source
 from flexcore.presentation.http.encoding import encode
 from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
@@ -57,6 +58,7 @@ class _Caller:
     def __init__(self, operation: Operation, access: AccessPolicy, max_body_bytes: int) -> None:
         self._operation = operation
         self._access = access
+        self._role = operation.required_role
         self._max_body_bytes = max_body_bytes
         self._decoder = msgspec.json.Decoder(NoBody if operation.body is None else operation.body)
         self._may_be_empty = operation.body is None or not operation.body_required
@@ -69,14 +71,15 @@ class _Caller:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
-        if not operation.open:
-            self._access.check(scope)
+        actor = await self._actor(scope)
         query = self._query(scope["query_string"])
         key = idempotency_key(scope) if operation.idempotent else None
         body = await self._body(scope, receive) if operation.reads_body else None
         resume = last_event_id(scope) if operation.resumable else None
         try:
-            answer = await operation.handler(Call(scope["path_params"], query, body, scope[CORRELATION], key, resume))
+            answer = await operation.handler(
+                Call(scope["path_params"], query, body, scope[CORRELATION], actor, key, resume)
+            )
         except FlexCoreError as error:
             raise from_failure(error) from error
         headers = [*self._headers[answer.status]]
@@ -88,6 +91,13 @@ class _Caller:
         headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    async def _actor(self, scope: Scope) -> Actor:
+        if self._role is None:
+            return Actor(ANONYMOUS_NAME, Role.VIEWER, ActorKind.ANONYMOUS, source(scope))
+        actor = await self._access.actor(scope)
+        check_role(actor, self._role)
+        return actor
 
     async def _body(self, scope: Scope, receive: Receive) -> Any:
         declared = self._operation.body

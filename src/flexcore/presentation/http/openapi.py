@@ -54,7 +54,13 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
                     "schema": {"type": "string"},
                 }
             },
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Whoever holds the token has a role; each operation says which one it needs",
+                }
+            },
         },
     }
 
@@ -70,6 +76,7 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
         "summary": operation.summary,
         "tags": [operation.tag],
         "security": [] if operation.open else [{"token": []}],
+        **({} if operation.required_role is None else {"x-required-role": operation.required_role}),
         "parameters": [
             *_path_parameters(operation),
             *_query_parameters(operation),

@@ -6,6 +6,8 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from flexcore.domain.access import Actor, Role
+
 Query = TypeVar("Query")
 Body = TypeVar("Body")
 
@@ -24,12 +26,13 @@ class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Query, Body]):
-    """One valid request."""
+    """One valid request. Of an open operation the caller is anonymous."""
 
     path: Mapping[str, str]
     query: Query
     body: Body
     correlation_id: str
+    actor: Actor
     idempotency_key: str | None = None
     last_event_id: str | None = None
 
@@ -69,9 +72,11 @@ class Operation:
     A body that is not `body_required` may be left out; then the handler gets the body's defaults. Where no `body` is
     declared, one that says anything is refused.
     `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
+    `open` ones ask nobody who they are. The others need `role`: by default that of a viewer to GET something, and that
+    of an admin for the rest.
     `resumable` ones take Last-Event-ID, which says where a stream broke off.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
-    document beside those that follow from the declaration itself (400, 401, 413, 415, 500).
+    document beside those that follow from the declaration itself (400, 401, 403, 413, 415, 500).
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -88,14 +93,24 @@ class Operation:
     idempotent: bool = False
     resumable: bool = False
     open: bool = False
+    role: Role | None = None
+
+    @property
+    def required_role(self) -> Role | None:
+        """The role that a caller needs; None for an open operation."""
+        if self.open:
+            return None
+        return self.role or (Role.VIEWER if self.method == "GET" else Role.ADMIN)
 
     @property
     def all_problems(self) -> tuple[int, ...]:
         """Every status this operation may answer with a problem document."""
         # 400 also where there are no parameters: any that is sent is then an unknown one.
         statuses = {400, 500, *self.problems}
-        if not self.open:
+        if (role := self.required_role) is not None:
             statuses.add(401)
+            if role is not Role.VIEWER:
+                statuses.add(403)
         if self.reads_body:
             statuses |= {413, 415}
         return tuple(sorted(statuses - set(self.answers)))

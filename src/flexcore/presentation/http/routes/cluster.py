@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from flexcore.application.cluster import Cluster, ClusterView
 from flexcore.application.membership import NodeView
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 
 MAX_PAGE = 200
@@ -62,6 +63,7 @@ class ClusterRoutes:
                 method="POST",
                 path=_NODES + "/{id}/drain",
                 name="drainNode",
+                role=Role.OPERATOR,
                 summary="Let a node finish what it does and take nothing new, also after a restart",
                 tag="cluster",
                 handler=self._drain,
@@ -72,6 +74,7 @@ class ClusterRoutes:
                 method="POST",
                 path=_NODES + "/{id}/resume",
                 name="resumeNode",
+                role=Role.OPERATOR,
                 summary="Let a drained node take work again",
                 tag="cluster",
                 handler=self._resume,

@@ -19,6 +19,8 @@ from flexcore.application.commands import (
     StartPipeline,
 )
 from flexcore.application.plugin_views import ExecutePlugin
+from flexcore.domain.access import Role
+from flexcore.presentation.http.access import check_role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.pipelines import PipelineBody, Reason
 from flexcore.presentation.http.routes.plugins import ExecuteMetadata, ExecuteParameters, ShortName
@@ -26,6 +28,8 @@ from flexcore.presentation.http.routes.plugins import ExecuteMetadata, ExecutePa
 _COMMANDS: Final = "/api/v1/flexcore/commands"
 _ACCEPTED_LATER: Final = (StartPipeline, ExecutePlugin)
 """Commands whose work goes on after the answer."""
+_OF_ADMINS: Final = (RegisterPlugin, RemovePlugin)
+"""Commands that need more than the role of an operator."""
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _AggregateId = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -213,7 +217,8 @@ class CommandRoutes:
                 method="POST",
                 path=_COMMANDS,
                 name="sendCommand",
-                summary="Do a command, once for each command_id",
+                role=Role.OPERATOR,
+                summary="Do a command, once for each command_id; RegisterPlugin and RemovePlugin need the role admin",
                 tag="commands",
                 handler=self._send,
                 body=AnyCommand,
@@ -236,6 +241,8 @@ class CommandRoutes:
             fingerprint=hashlib.sha256(asked).hexdigest(),
         )
         command = body.command(request)
+        if isinstance(command, _OF_ADMINS):
+            check_role(call.actor, Role.ADMIN)
         outcome = await self._commands.send(command, request)
         return Answer(_answer(body.command_id, outcome), 202 if isinstance(command, _ACCEPTED_LATER) else 200)
 

@@ -11,6 +11,7 @@ from flexcore.application.execution_history import (
     ExecutionsPage,
 )
 from flexcore.application.read_models.execution_history import MAX_PAGE, ExecutionQuery, ExecutionStatus
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 EXECUTIONS = "/api/v1/flexcore/executions"
@@ -63,6 +64,7 @@ class ExecutionRoutes:
                 method="POST",
                 path=EXECUTIONS + "/{id}/cancel",
                 name="cancelExecution",
+                role=Role.OPERATOR,
                 summary="End an execution that is queued or running, whichever node runs it",
                 tag="executions",
                 handler=self._cancel,

@@ -8,6 +8,7 @@ from flexcore.application.logs import LogQuery, LogRecord, LogSource
 from flexcore.application.paging import MAX_PAGE
 from flexcore.application.plugin_views import ExecutePlugin, PluginView
 from flexcore.application.plugins import Plugins
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 
 _PLUGINS = "/api/v1/plugins"
@@ -68,6 +69,7 @@ class GuideRoutes:
                 method="POST",
                 path=_PLUGINS + "/execute",
                 name="guideExecutePlugin",
+                role=Role.OPERATOR,
                 summary="Run a plugin's default operation",
                 tag="client guide",
                 handler=self._execute,
@@ -89,6 +91,7 @@ class GuideRoutes:
                 method="POST",
                 path=_PLUGINS + "/{name}/execute",
                 name="guideExecuteNamedPlugin",
+                role=Role.OPERATOR,
                 summary="Run a plugin's default operation; the body is its arguments",
                 tag="client guide",
                 handler=self._execute_named,

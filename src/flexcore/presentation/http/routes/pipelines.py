@@ -17,6 +17,7 @@ from flexcore.application.pipeline_views import PipelinePage, PipelineStarted, P
 from flexcore.application.pipelines import Pipelines, created, started
 from flexcore.application.queries import GetPipelineStatus
 from flexcore.application.query_bus import QueryBus
+from flexcore.domain.access import Role
 from flexcore.domain.pipeline_definition import (
     LONGEST_DESCRIPTION,
     LONGEST_NAME,
@@ -131,6 +132,7 @@ class PipelineRoutes:
                 method="POST",
                 path=_PIPELINES,
                 name="createPipeline",
+                role=Role.OPERATOR,
                 summary="Create a pipeline, as a draft",
                 tag="pipelines",
                 handler=self._create,
@@ -153,6 +155,7 @@ class PipelineRoutes:
                 method="DELETE",
                 path=one,
                 name="deletePipeline",
+                role=Role.OPERATOR,
                 summary="Take a pipeline away; its events stay",
                 tag="pipelines",
                 handler=self._delete,
@@ -163,6 +166,7 @@ class PipelineRoutes:
                 method="POST",
                 path=one + "/activate",
                 name="activatePipeline",
+                role=Role.OPERATOR,
                 summary="Let a pipeline be run",
                 tag="pipelines",
                 handler=self._activate,
@@ -173,6 +177,7 @@ class PipelineRoutes:
                 method="POST",
                 path=one + "/execute",
                 name="executePipeline",
+                role=Role.OPERATOR,
                 summary="Begin a run; one at a time",
                 tag="pipelines",
                 handler=self._execute,
@@ -196,6 +201,7 @@ class PipelineRoutes:
                 method="POST",
                 path=one + "/cancel",
                 name="cancelPipeline",
+                role=Role.OPERATOR,
                 summary="End the run before its time and stop its steps",
                 tag="pipelines",
                 handler=self._cancel,

@@ -6,6 +6,7 @@ from flexcore.application.command_bus import CommandBus, Request
 from flexcore.application.commands import DisablePlugin, EnablePlugin, RemovePlugin
 from flexcore.application.plugin_views import PluginView
 from flexcore.application.plugins import Plugins
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
 _PLUGIN: Final = "/api/v1/flexcore/plugins/{id}"
@@ -26,6 +27,7 @@ class PluginLifecycleRoutes:
                 method="POST",
                 path=_PLUGIN + "/enable",
                 name="enablePlugin",
+                role=Role.OPERATOR,
                 summary="Let a plugin be executed",
                 tag="plugins",
                 handler=self._enable,
@@ -36,6 +38,7 @@ class PluginLifecycleRoutes:
                 method="POST",
                 path=_PLUGIN + "/disable",
                 name="disablePlugin",
+                role=Role.OPERATOR,
                 summary="Let a plugin no longer be executed; what runs goes on",
                 tag="plugins",
                 handler=self._disable,

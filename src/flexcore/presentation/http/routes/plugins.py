@@ -16,6 +16,7 @@ from flexcore.application.plugin_views import (
     QueuedExecution,
 )
 from flexcore.application.plugins import Plugins
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.executions import EXECUTIONS
 
@@ -107,6 +108,7 @@ class PluginRoutes:
                 method="POST",
                 path=_PLUGINS + "/{id}/execute",
                 name="executePlugin",
+                role=Role.OPERATOR,
                 summary="Run one operation of a plugin, to its end or, with async=true, from the queue",
                 tag="plugins",
                 handler=self._execute,

@@ -16,6 +16,7 @@ from flexcore.application.queries import (
 from flexcore.application.query_bus import QueryBus
 from flexcore.application.read_models.execution_history import MAX_PAGE as MOST_EXECUTIONS
 from flexcore.application.read_models.execution_history import ExecutionStatus
+from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.plugins import ShortName
 
@@ -122,6 +123,7 @@ class QueryRoutes:
                 method="POST",
                 path=_QUERIES,
                 name="askQuery",
+                role=Role.VIEWER,
                 summary="Answer a query; nothing is changed",
                 tag="queries",
                 handler=self._ask,
