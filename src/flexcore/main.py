@@ -35,6 +35,7 @@ from flexcore.domain.errors import FlexCoreError
 from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
@@ -45,6 +46,7 @@ from flexcore.infrastructure.postgres.snapshots import PostgresSnapshots
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
+from flexcore.infrastructure.sandbox.catalogue import BuiltinPlugins
 from flexcore.infrastructure.sandbox.runner import SubprocessRunner
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
@@ -162,6 +164,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     feed = Feed(store)
     stored = PostgresStoredChain(database, page=SERVING_PAGE)
     checkpoints = checkpoint_file(settings)
+    codes = BuiltinPlugins()
     runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
     coordination = Coordination(
         redis_access(settings),
@@ -202,6 +205,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         history=PostgresPluginHistory(database),
         inventory=read_models.plugins,
         runner=runner,
+        codes=codes,
+        rules=JsonSchemaRules(),
         executions=executions,
         new_id=new_id,
         node_id=node.node_id,
@@ -211,7 +216,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         events=events,
         receipts=services.receipts,
         plugins=plugins,
-        runner=runner,
+        codes=codes,
         system=read_models.system,
         listed=read_models.pipelines,
         snapshots=PostgresSnapshots(database),
@@ -253,7 +258,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             PostgresProbe(access, node_id=node.node_id),
             redis_probe,
             EventStoreProbe(database),
-            PluginRuntimeProbe(runner),
+            PluginRuntimeProbe(codes),
             jobs.probe(executions),
             DiskProbe(Path(tempfile.gettempdir())),
         ),
@@ -269,7 +274,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         leadership=coordination.leadership,
         executions=executions,
         workers=lambda: (jobs.worker(), *coordination.workers()),
-        process=lambda: measure(runner),
+        process=lambda: measure(runner, codes),
         samples=metrics.samples,
         settings=[EffectiveSetting(*setting) for setting in configuration.values()],
     )

@@ -14,7 +14,7 @@ from flexcore.application.pipelines import Pipelines
 from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import Clock, LiveChannel, NewId, PluginRunner, Receipts
+from flexcore.application.ports import Clock, LiveChannel, NewId, PluginCodes, Receipts
 from flexcore.application.queries import GetPipelineStatus, GetSystemMetrics, ListActivePlugins
 from flexcore.application.query_bus import QueryBus
 from flexcore.application.read_models.system_metrics import SystemMetrics
@@ -36,7 +36,7 @@ def buses(
     events: Events,
     receipts: Receipts,
     plugins: Plugins,
-    runner: PluginRunner,
+    codes: PluginCodes,
     system: SystemMetrics,
     listed: PipelineList,
     snapshots: Snapshots,
@@ -60,7 +60,7 @@ def buses(
     )
     commands = CommandBus(log)
     pipelines.register(commands)
-    PluginLifecycle(log=log, plugins=plugins, runner=runner).register(commands)
+    PluginLifecycle(log=log, plugins=plugins, codes=codes).register(commands)
     queries = QueryBus()
 
     async def active_plugins(query: ListActivePlugins) -> PluginPage:

@@ -61,7 +61,9 @@ class Pipelines:
 
     async def create(self, command: CreatePipeline, request: Request) -> Outcome:
         """Record a new pipeline, as a draft; raises InvalidInput, Unavailable."""
-        definition = command.definition.checked(await self._plugins.manifests(), self._max_timeout_seconds)
+        definition = command.definition.checked(
+            await self._plugins.manifests(), self._plugins.rules, self._max_timeout_seconds
+        )
         pipeline_id = self._new_id()
         return await self._log.record(
             request, pipeline_id, [Pipeline.create(pipeline_id, definition, request.metadata)]

@@ -3,7 +3,7 @@
 from flexcore.application.command_bus import CommandBus, CommandLog, Outcome, Request
 from flexcore.application.commands import DisablePlugin, EnablePlugin, RegisterPlugin, RemovePlugin
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import PluginRunner
+from flexcore.application.ports import PluginCodes
 from flexcore.domain.errors import Conflict, NotFound
 from flexcore.domain.identifiers import check_plugin_id
 
@@ -11,10 +11,10 @@ from flexcore.domain.identifiers import check_plugin_id
 class PluginLifecycle:
     """The commands that change what plugins there are. Every plugin is one that came with FlexCore."""
 
-    def __init__(self, *, log: CommandLog, plugins: Plugins, runner: PluginRunner) -> None:
+    def __init__(self, *, log: CommandLog, plugins: Plugins, codes: PluginCodes) -> None:
         self._log = log
         self._plugins = plugins
-        self._runner = runner
+        self._codes = codes
 
     def register(self, bus: CommandBus) -> None:
         """Take the commands about plugins' lives."""
@@ -26,8 +26,8 @@ class PluginLifecycle:
     async def add(self, command: RegisterPlugin, request: Request) -> Outcome:
         """Record a plugin that this node brings along, which it did at its start; raises NotFound for any other."""
         check_plugin_id(command.plugin_id)
-        if command.plugin_id not in self._runner.manifests:
-            known = ", ".join(sorted(self._runner.manifests)) or "none"
+        if self._codes.find(command.plugin_id) is None:
+            known = ", ".join(sorted(self._codes.all())) or "none"
             raise NotFound(f"this node does not bring along a plugin '{command.plugin_id}'; it brings along: {known}")
         await self._plugins.register_builtins()
         return await self._log.record(request, command.plugin_id, [])

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Final
 
 from flexcore.application.events import Events
 from flexcore.application.executions import Executions
@@ -18,12 +19,12 @@ from flexcore.application.plugin_views import (
     PluginView,
     health_of,
 )
-from flexcore.application.ports import NewId, PluginHistory, PluginRequest, PluginRunner
+from flexcore.application.ports import NewId, PluginCodes, PluginHistory, PluginRequest, PluginRunner
 from flexcore.application.read_models.plugin_inventory import PluginInventory
 from flexcore.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, VersionConflict
 from flexcore.domain.events import RecordedEvent
 from flexcore.domain.identifiers import check_plugin_id
-from flexcore.domain.manifest import PluginManifest
+from flexcore.domain.manifest import ParameterRules, PluginManifest
 from flexcore.domain.plugin import Plugin, PluginStatus
 
 MIN_TIMEOUT_SECONDS = 1
@@ -47,6 +48,8 @@ class Plugins:
         history: PluginHistory,
         inventory: PluginInventory,
         runner: PluginRunner,
+        codes: PluginCodes,
+        rules: ParameterRules,
         executions: Executions,
         new_id: NewId,
         node_id: str,
@@ -56,6 +59,8 @@ class Plugins:
         self._history = history
         self._inventory = inventory
         self._runner = runner
+        self._codes = codes
+        self.rules: Final = rules
         self._executions = executions
         self._new_id = new_id
         self._node_id = node_id
@@ -92,8 +97,8 @@ class Plugins:
         if self._registered:
             return
         async with self._registering:
-            for plugin_id in self._runner.manifests:
-                await self._register(plugin_id)
+            for code in self._codes.all().values():
+                await self._register(code.manifest)
             self._registered = True
 
     async def page(
@@ -160,14 +165,14 @@ class Plugins:
             )
         plugin = await self.find(command.plugin_id)
         plugin.check_executable()
-        manifest = self._runner.manifests.get(plugin.id)
-        if manifest is None:
+        code = self._codes.find(plugin.id)
+        if code is None:
             raise Conflict(f"plugin '{plugin.id}' can't run on node {self._node_id}, which lacks its code")
-        operation = manifest.operation(command.operation)
-        operation.check(command.data, field="parameters.data")
+        operation = code.manifest.command(command.operation)
+        operation.check(command.data, self.rules, field_name="parameters.data")
         return PluginRequest(
             execution_id=execution_id or self._new_id(),
-            plugin_id=plugin.id,
+            code=code,
             operation=operation.name,
             data=command.data,
             timeout_seconds=command.timeout_seconds,
@@ -176,7 +181,7 @@ class Plugins:
 
     def check_code(self, plugin_id: str) -> None:
         """Raise Unavailable if this node lacks a plugin's code, which another may have."""
-        if plugin_id not in self._runner.manifests:
+        if self._codes.find(plugin_id) is None:
             raise Unavailable(
                 "flexcore", f"plugin '{plugin_id}' can't run on node {self._node_id}, which lacks its code"
             )
@@ -185,10 +190,10 @@ class Plugins:
         """Return those of the registered plugins that this node has the code of, by id; raises Unavailable."""
         await self.register_builtins()
         registered = {plugin.id for plugin in _replay(await self._history.lifecycle())}
-        return {plugin_id: found for plugin_id, found in self._runner.manifests.items() if plugin_id in registered}
+        return {plugin_id: code.manifest for plugin_id, code in self._codes.all().items() if plugin_id in registered}
 
-    async def _register(self, plugin_id: str) -> None:
-        manifest = self._runner.manifests[plugin_id]
+    async def _register(self, manifest: PluginManifest) -> None:
+        plugin_id = manifest.id
         metadata = {"correlation_id": self._new_id(), "node_id": self._node_id}
         for _ in range(REGISTRATION_ATTEMPTS):
             version = await self._history.stream_version(plugin_id)
@@ -220,7 +225,7 @@ class Plugins:
     def _status(self, plugin: Plugin) -> PluginStatus:
         if not plugin.enabled:
             return PluginStatus.INACTIVE
-        return PluginStatus.ACTIVE if plugin.id in self._runner.manifests else PluginStatus.ERROR
+        return PluginStatus.ACTIVE if self._codes.find(plugin.id) else PluginStatus.ERROR
 
 
 def _replay(events: Iterable[RecordedEvent]) -> list[Plugin]:

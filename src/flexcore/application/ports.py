@@ -1,8 +1,9 @@
 """What the use cases need from the world, as protocols that the infrastructure implements."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from flexcore.domain.events import NewEvent, RecordedEvent
@@ -156,15 +157,54 @@ class PluginHistory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PluginCode:
+    """One version of a plugin as it lies on this node.
+
+    `digest` tells it from every other version; `directory` holds its files, and Python modules are looked for in
+    `search_path`.
+    """
+
+    manifest: PluginManifest
+    digest: str
+    directory: Path
+    search_path: tuple[Path, ...] = ()
+
+
+class PluginCodes(Protocol):
+    """The code of plugins on this node."""
+
+    def find(self, plugin_id: str) -> PluginCode | None:
+        """Return the version that this node runs now."""
+        ...
+
+    def all(self) -> Mapping[str, PluginCode]:
+        """Return the version that this node runs now of each plugin, by its id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class PluginRequest:
     """One execution for a runner; `data` holds the operation's parameters, already checked."""
 
     execution_id: str
-    plugin_id: str
+    code: PluginCode
     operation: str
     data: Mapping[str, Any]
     timeout_seconds: float
     correlation_id: str
+
+    @property
+    def plugin_id(self) -> str:
+        """The plugin's id."""
+        return self.code.manifest.id
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionUsage:
+    """What an execution used. None is what could not be measured."""
+
+    cpu_ms: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +213,7 @@ class PluginResult:
 
     success: bool
     data: Any
+    usage: ExecutionUsage = field(default=ExecutionUsage(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,17 +228,20 @@ class ResourceUsage:
 class PluginRunner(Protocol):
     """Runs plugins outside the server's process."""
 
-    @property
-    def manifests(self) -> Mapping[str, PluginManifest]:
-        """The plugins this node can run, by id."""
-        ...
-
     async def run(self, request: PluginRequest) -> PluginResult:
         """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
         ...
 
     def usage(self, plugin_id: str) -> ResourceUsage:
         """Measure what the plugin's running executions use on this node."""
+        ...
+
+    async def warm(self, code: PluginCode) -> None:
+        """Get ready to run a version, so that its first execution does not wait; raises PluginFailed if it can't be."""
+        ...
+
+    async def retire(self, code: PluginCode) -> None:
+        """Let go of a version that is not run any more, once its running executions have ended."""
         ...
 
 

@@ -1,118 +1,130 @@
-"""What a plugin says about itself: identity, capabilities and the operations it answers, with typed parameters."""
+"""What a plugin says about itself: identity, commands with typed parameters, what it may do and use."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from flexcore.domain.errors import FieldError, InvalidInput
 from flexcore.domain.identifiers import check_plugin_id
 
-ParameterType = Literal["string", "integer", "number", "boolean", "object", "array", "any"]
+HEALTH: Final = "health"
+"""The command that every plugin answers, by itself or by being importable."""
 
-_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "object": (dict,),
-    "array": (list,),
-}
+Place = tuple[str | int, ...]
+"""A way into a JSON document: names of members and indexes of items."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter of an operation. `choices`, where given, lists every allowed value of a string."""
+class ParameterRules(Protocol):
+    """Judges parameters by JSON Schema."""
 
-    name: str
-    type: ParameterType
-    description: str
-    required: bool = False
-    default: Any = None
-    choices: tuple[str, ...] = ()
+    def problems(
+        self, schema: Mapping[str, Any], data: Mapping[str, Any], later: Collection[Place] = ()
+    ) -> list[FieldError]:
+        """Say what is wrong with `data`; fields are named from its top, the whole of it is "".
 
-    def problem(self, value: Any) -> str | None:
-        """Say what is wrong with `value` for this parameter, or None."""
-        if self.type != "any" and not self._fits(value):
-            article = "an" if self.type[0] in "aio" else "a"
-            return f"must be {article} {self.type}"
-        if self.choices and value not in self.choices:
-            return f"must be one of {', '.join(self.choices)}"
-        return None
-
-    def _fits(self, value: Any) -> bool:
-        # In Python True is an int; in JSON it is not a number.
-        if isinstance(value, bool):
-            return self.type == "boolean"
-        return isinstance(value, _PYTHON_TYPES[self.type])
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing a plugin does. `open` ones take any other parameter beside those declared."""
-
-    name: str
-    description: str
-    parameters: tuple[Parameter, ...] = ()
-    open: bool = False
-
-    def check(self, data: Mapping[str, Any], field: str, later: Collection[str] = ()) -> None:
-        """Raise InvalidInput naming every parameter in `data` that is missing, unknown or of the wrong type.
-
-        Of the parameters in `later` only the names are looked at: their values are not known yet.
+        The values at the places `later` are not known yet, and nothing that depends on them is wrong.
         """
-        declared = {parameter.name: parameter for parameter in self.parameters}
-        errors = [
-            FieldError(f"{field}.{name}", "is required")
-            for name, parameter in declared.items()
-            if parameter.required and name not in data
-        ]
-        for name, value in data.items():
-            parameter = declared.get(name)
-            if parameter is None:
-                problem = None if self.open else f"is unknown; {self._allowed()}"
-            elif name in later:
-                continue
-            else:
-                problem = parameter.problem(value)
-            if problem is not None:
-                errors.append(FieldError(f"{field}.{name}", problem))
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What a plugin may do beside computing; nothing, unless it says so.
+
+    `network` holds "host:port" it may connect to, `read` and `write` absolute paths, `secrets` names of secrets it is
+    given, `events` types of events it may record.
+    """
+
+    network: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one execution may use at most. A caller's own time limit holds as well as `wall_seconds`."""
+
+    cpu_seconds: int = 60
+    memory_mb: int = 512
+    processes: int = 1
+    file_size_mb: int = 16
+    wall_seconds: int = 300
+    output_mb: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCommand:
+    """One thing a plugin does. `parameters` is the JSON Schema of the object it takes."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    default: bool = False
+
+    def check(
+        self, data: Mapping[str, Any], rules: ParameterRules, *, field_name: str, later: Collection[Place] = ()
+    ) -> None:
+        """Raise InvalidInput naming everything in `data` that is missing, unknown or wrong.
+
+        Nothing is said about the places in `later`, whose values are not known yet.
+        """
+        problems = rules.problems(self.parameters, data, later)
+        errors = [FieldError(_below(field_name, problem.field), problem.message) for problem in problems]
         if errors:
             summary = "; ".join(f"{error.field} {error.message}" for error in errors)
             raise InvalidInput(f"operation '{self.name}': {summary}", tuple(errors))
 
-    def _allowed(self) -> str:
-        names = ", ".join(parameter.name for parameter in self.parameters)
-        return f"allowed are: {names}" if names else "the operation takes no parameters"
-
 
 @dataclass(frozen=True, slots=True)
 class PluginManifest:
-    """A plugin's own description. `entry_point` is "module:class"; each operation is a method of that class."""
+    """A plugin's own description.
+
+    Its code is either `entry_point`, "module:class" of Python with a method for each command, or `executable`, a path
+    in its package. `dependencies` are version ranges of other plugins, by id.
+    """
 
     id: str
     name: str
     version: str
     type: str
     description: str
-    entry_point: str
-    operations: tuple[Operation, ...]
-    default_operation: str
+    commands: tuple[PluginCommand, ...]
+    entry_point: str | None = None
+    executable: str | None = None
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    permissions: Permissions = Permissions()
+    limits: Limits = Limits()
     capabilities: tuple[str, ...] = ()
-    dependencies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_plugin_id(self.id)
-        if self.default_operation not in {operation.name for operation in self.operations}:
-            raise InvalidInput.field(
-                "default_operation", f"'{self.default_operation}' is not an operation of {self.id}"
-            )
+        if (self.entry_point is None) == (self.executable is None):
+            raise InvalidInput.field("entry_point", "or executable must be given, and not both")
+        if sum(command.default for command in self.commands) > 1:
+            raise InvalidInput.field("commands", "must not have more than one default")
 
-    def operation(self, name: str | None) -> Operation:
-        """Find the operation called `name`, or the default one for None; raises InvalidInput with the allowed names."""
-        wanted = self.default_operation if name is None else name
-        for operation in self.operations:
-            if operation.name == wanted:
-                return operation
-        allowed = ", ".join(operation.name for operation in self.operations)
-        message = f"'{wanted}' is not an operation of plugin '{self.id}'; allowed are: {allowed}"
+    @property
+    def starts(self) -> str:
+        """What is started: the entry point, or the executable."""
+        return self.entry_point or self.executable or ""
+
+    def command(self, name: str | None) -> PluginCommand:
+        """Find the command called `name`, or the default one for None; raises InvalidInput with the allowed names.
+
+        `health` is one of them, whether or not the plugin has more to say about it.
+        """
+        for command in self.commands:
+            if command.default if name is None else command.name == name:
+                return command
+        if name == HEALTH:
+            return PluginCommand(HEALTH, "Say whether the plugin works", {"additionalProperties": False})
+        allowed = ", ".join(command.name for command in self.commands) or HEALTH
+        what = f"'{name}' is not an operation of plugin '{self.id}'" if name else f"plugin '{self.id}' has no default"
+        message = f"{what}; allowed are: {allowed}"
         raise InvalidInput(message, (FieldError("operation", message),))
+
+
+def _below(field_name: str, name: str) -> str:
+    return f"{field_name}.{name}" if name else field_name

@@ -9,9 +9,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
 from flexcore.domain.errors import FieldError, InvalidInput
-from flexcore.domain.manifest import PluginManifest
+from flexcore.domain.manifest import ParameterRules, PluginManifest
 from flexcore.domain.retry import RetryPolicy
-from flexcore.domain.step_parameters import NotResolvedError, Reference, is_reference, references, resolve
+from flexcore.domain.step_parameters import NotResolvedError, Reference, reference_places, references, resolve
 
 MAX_STEPS: Final = 200
 LONGEST_NAME: Final = 255
@@ -61,7 +61,9 @@ class PipelineDefinition:
         """Find a step."""
         return next((step for step in self.steps if step.id == step_id), None)
 
-    def checked(self, plugins: Mapping[str, PluginManifest], max_timeout_seconds: float) -> "PipelineDefinition":
+    def checked(
+        self, plugins: Mapping[str, PluginManifest], rules: ParameterRules, max_timeout_seconds: float
+    ) -> "PipelineDefinition":
         """Return the definition with everything filled in that the plugins know better.
 
         Raises InvalidInput that names every wrong field, the steps of a cycle, and what is known in place of an
@@ -71,7 +73,7 @@ class PipelineDefinition:
         errors += _too_large("steps", [step.parameters for step in self.steps], LARGEST_STEPS_BYTES)
         if not errors:
             # Only in a sound graph is there an answer to what comes before what.
-            errors = [*self._wrong_references(), *self._wrong_plugins(plugins)]
+            errors = [*self._wrong_references(), *self._wrong_plugins(plugins, rules)]
         if errors:
             raise InvalidInput.fields(errors)
         return replace(self, steps=tuple(_filled_in(step, plugins[step.plugin]) for step in self.steps))
@@ -140,16 +142,17 @@ class PipelineDefinition:
                 step = self.steps[index].id
                 yield FieldError(field_name, f"refers to '{reference.step}', on which step '{step}' does not depend")
 
-    def _wrong_plugins(self, plugins: Mapping[str, PluginManifest]) -> Iterator[FieldError]:
+    def _wrong_plugins(self, plugins: Mapping[str, PluginManifest], rules: ParameterRules) -> Iterator[FieldError]:
         for index, step in enumerate(self.steps):
             manifest = plugins.get(step.plugin)
             if manifest is None:
                 known = ", ".join(sorted(plugins)) or "none"
                 yield FieldError(f"steps[{index}].plugin", f"'{step.plugin}' is not a known plugin; known are: {known}")
                 continue
-            later = {name for name, value in step.parameters.items() if is_reference(value)}
+            later = tuple(reference_places(step.parameters))
             try:
-                manifest.operation(step.operation).check(step.parameters, f"steps[{index}].parameters", later)
+                command = manifest.command(step.operation)
+                command.check(step.parameters, rules, field_name=f"steps[{index}].parameters", later=later)
             except InvalidInput as error:
                 prefix = f"steps[{index}]."
                 for wrong in error.errors:
@@ -176,5 +179,5 @@ def _too_large(field_name: str, value: Any, most_bytes: int) -> Iterator[FieldEr
 
 
 def _filled_in(step: StepDefinition, manifest: PluginManifest) -> StepDefinition:
-    operation = manifest.operation(step.operation).name
+    operation = manifest.command(step.operation).name
     return replace(step, name=step.name or step.id, type=manifest.type, operation=operation)

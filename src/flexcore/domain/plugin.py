@@ -62,7 +62,7 @@ class Plugin:
             "version": manifest.version,
             "type": manifest.type,
             "description": manifest.description,
-            "entry_point": manifest.entry_point,
+            "entry_point": manifest.starts,
             "capabilities": list(manifest.capabilities),
             "dependencies": list(manifest.dependencies),
         }

@@ -46,6 +46,18 @@ def references(value: Any, place: str = "") -> Iterator[tuple[str, Reference | s
             yield from references(item, f"{place}[{index}]")
 
 
+def reference_places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Find where in `value` there are references."""
+    if is_reference(value):
+        yield place
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from reference_places(item, (*place, name))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from reference_places(item, (*place, index))
+
+
 def resolve(value: Any, parameters: Mapping[str, Any], results: Mapping[str, Any]) -> Any:
     """Return `value` with every reference replaced; `results` holds those of the steps that have one.
 

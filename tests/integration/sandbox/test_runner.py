@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from flexcore.application.correlation import CORRELATION_ID
-from flexcore.application.ports import PluginRequest, PluginResult, ResourceUsage
+from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, ResourceUsage
 from flexcore.domain.errors import ExecutionTimedOut, PluginFailed
-from flexcore.domain.manifest import Operation, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
 from flexcore.infrastructure.sandbox.runner import Limits, SubprocessRunner
 from tests.servers import wait_until
 
@@ -31,17 +31,15 @@ MISBEHAVING = PluginManifest(
     type="processor",
     description="Every bad habit",
     entry_point="misbehaving_plugin:Misbehaving",
-    operations=(Operation("raises", "Only names that are checked elsewhere"),),
-    default_operation="raises",
+    commands=(PluginCommand("raises", "Only names that are checked elsewhere"),),
 )
+CODE = PluginCode(MISBEHAVING, "digest", PLUGINS, (PLUGINS,))
 
 
 @pytest.fixture
 def runner() -> SubprocessRunner:
     return SubprocessRunner(
-        manifests={"misbehaving": MISBEHAVING},
         configuration={"misbehaving": {"colour": "blue"}},
-        search_path=[PLUGINS],
         limits=Limits(memory_bytes=400 << 20, answer_bytes=2 << 20),
     )
 
@@ -49,7 +47,7 @@ def runner() -> SubprocessRunner:
 def request(
     operation: str, *, timeout_seconds: float = 20, execution_id: str = "execution-1", **data: Any
 ) -> PluginRequest:
-    return PluginRequest(execution_id, "misbehaving", operation, data, timeout_seconds, "correlation-1")
+    return PluginRequest(execution_id, CODE, operation, data, timeout_seconds, "correlation-1")
 
 
 def children() -> set[int]:
@@ -270,9 +268,9 @@ async def test_many_at_once(runner: SubprocessRunner) -> None:
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from tests.integration.sandbox.test_runner import MISBEHAVING, PLUGINS, request
+from tests.integration.sandbox.test_runner import request
 from flexcore.infrastructure.sandbox.runner import SubprocessRunner
-runner = SubprocessRunner(manifests={"misbehaving": MISBEHAVING}, search_path=[PLUGINS])
+runner = SubprocessRunner()
 asyncio.run(runner.run(request("hangs")))
 """
 

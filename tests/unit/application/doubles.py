@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from flexcore.application.events import Events
 from flexcore.application.execution_ends import ExecutionEnds
@@ -17,6 +18,7 @@ from flexcore.application.ports import (
     ExecutionStatistics,
     FeedPoint,
     Job,
+    PluginCode,
     PluginRequest,
     PluginResult,
     Receipt,
@@ -26,7 +28,8 @@ from flexcore.application.projections.projection import by_row, fold
 from flexcore.application.read_models.plugin_inventory import PluginInventoryProjection, PluginRow, statistics_of
 from flexcore.domain.errors import Conflict, Unavailable, VersionConflict
 from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, RecordedEvent
-from flexcore.domain.manifest import Operation, Parameter, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 
 START = datetime(2025, 8, 1, tzinfo=UTC)
 
@@ -39,9 +42,17 @@ def manifest(plugin_id: str, version: str = "1.0", type: str = "processor") -> P
         type=type,
         description="",
         entry_point="m:C",
-        operations=(Operation("run", "", (Parameter("size", "integer", ""),)), Operation("stop", "")),
-        default_operation="run",
+        commands=(
+            PluginCommand(
+                "run", "", {"properties": {"size": {"type": "integer"}}, "additionalProperties": False}, default=True
+            ),
+            PluginCommand("stop", "", {"additionalProperties": False}),
+        ),
     )
+
+
+def code(plugin_id: str, version: str = "1.0") -> PluginCode:
+    return PluginCode(manifest(plugin_id, version), f"{plugin_id}-{version}", Path("/nowhere"))
 
 
 class Log:
@@ -176,7 +187,7 @@ class Results:
 
 
 class Runner:
-    """PluginRunner that gives `answer`, or raises it, once `gate` is open."""
+    """PluginRunner that gives `answer`, or raises it, once `gate` is open; and the PluginCodes of what it runs."""
 
     def __init__(self, *manifests: PluginManifest) -> None:
         self.manifests = {item.id: item for item in manifests}
@@ -186,6 +197,20 @@ class Runner:
         self.requests: list[PluginRequest] = []
         self.reached = asyncio.Semaphore(0)
         self.cancelled = 0
+
+    def find(self, plugin_id: str) -> PluginCode | None:
+        return self.all().get(plugin_id)
+
+    def all(self) -> Mapping[str, PluginCode]:
+        return {
+            name: PluginCode(item, f"{name}-{item.version}", Path("/nowhere")) for name, item in self.manifests.items()
+        }
+
+    async def warm(self, code: PluginCode) -> None:
+        pass
+
+    async def retire(self, code: PluginCode) -> None:
+        pass
 
     async def run(self, request: PluginRequest) -> PluginResult:
         self.requests.append(request)
@@ -225,6 +250,8 @@ def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Pl
         history=log,
         inventory=log,
         runner=runner,
+        codes=runner,
+        rules=JsonSchemaRules(),
         executions=executions,
         new_id=new_id,
         node_id=node_id,

@@ -23,6 +23,7 @@ from flexcore.application.read_models.execution_history import (
     ExecutionQuery,
     ExecutionRow,
 )
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 from tests.unit.application.cluster_doubles import Channel
 from tests.unit.application.doubles import START, Log, Results, Runner, manifest
 
@@ -125,6 +126,8 @@ class Node:
             history=log,
             inventory=log,
             runner=self.runner,
+            codes=self.runner,
+            rules=JsonSchemaRules(),
             executions=self.executions,
             new_id=lambda: f"{node_id}-{next(numbers)}",
             node_id=node_id,

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flexcore.domain.events import NewEvent, RecordedEvent
-from flexcore.domain.manifest import Operation, Parameter, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
 from flexcore.domain.pipeline import Attempt, Decision, Pipeline, QueuedAttempt
 from flexcore.domain.pipeline_definition import PipelineDefinition, StepDefinition
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 
 START = datetime(2025, 8, 1, tzinfo=UTC)
 METADATA = {"correlation_id": "c-1"}
@@ -19,11 +20,14 @@ PLUGINS = {
         type="processor",
         description="",
         entry_point="m:C",
-        operations=(
-            Operation("upper", "", (Parameter("text", "string", "", required=True),)),
-            Operation("echo", "", open=True),
+        commands=(
+            PluginCommand(
+                "upper",
+                "",
+                {"properties": {"text": {"type": "string"}}, "required": ["text"], "additionalProperties": False},
+            ),
+            PluginCommand("echo", "", {}, default=True),
         ),
-        default_operation="echo",
     )
 }
 
@@ -33,7 +37,7 @@ def step(step_id: str, *depends_on: str, **other: Any) -> StepDefinition:
 
 
 def definition(*steps: StepDefinition) -> PipelineDefinition:
-    return PipelineDefinition("orders", steps).checked(PLUGINS, 300)
+    return PipelineDefinition("orders", steps).checked(PLUGINS, JsonSchemaRules(), 300)
 
 
 class Stream:

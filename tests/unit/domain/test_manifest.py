@@ -1,20 +1,23 @@
-"""Manifests: operations and the parameters they take."""
+"""Manifests: their commands, and what contradicts itself."""
 
 from typing import Any
 
 import pytest
 
 from flexcore.domain.errors import InvalidInput
-from flexcore.domain.manifest import Operation, Parameter, ParameterType, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 
-RESIZE = Operation(
+RULES = JsonSchemaRules()
+RESIZE = PluginCommand(
     "resize",
     "Resize a picture",
-    (
-        Parameter("width", "integer", "Pixels", required=True),
-        Parameter("quality", "number", "0 to 1"),
-        Parameter("format", "string", "File format", choices=("png", "webp")),
-    ),
+    {
+        "type": "object",
+        "required": ["width"],
+        "additionalProperties": False,
+        "properties": {"width": {"type": "integer"}, "quality": {"type": "number"}},
+    },
 )
 
 
@@ -26,90 +29,60 @@ def manifest(**changes: Any) -> PluginManifest:
         "type": "processor",
         "description": "",
         "entry_point": "pictures:Pictures",
-        "operations": (RESIZE, Operation("info", "Describe")),
-        "default_operation": "info",
+        "commands": (RESIZE, PluginCommand("info", "Describe", default=True)),
     }
     return PluginManifest(**{**values, **changes})
 
 
-@pytest.mark.parametrize(
-    "data", [{"width": 1}, {"width": 10, "quality": 0.5, "format": "png"}, {"width": 10, "quality": 1}]
-)
-def test_good_parameters_pass(data: dict[str, Any]) -> None:
-    RESIZE.check(data, "parameters.data")
+def test_good_parameters_pass() -> None:
+    RESIZE.check({"width": 1}, RULES, field_name="parameters.data")
 
 
-@pytest.mark.parametrize(
-    ("data", "field", "message"),
-    [
-        ({}, "width", "is required"),
-        ({"width": "10"}, "width", "must be an integer"),
-        ({"width": True}, "width", "must be an integer"),
-        ({"width": 1.0}, "width", "must be an integer"),
-        ({"width": None}, "width", "must be an integer"),
-        ({"width": 1, "quality": "high"}, "quality", "must be a number"),
-        ({"width": 1, "format": "gif"}, "format", "must be one of png, webp"),
-        ({"width": 1, "height": 1}, "height", "is unknown; allowed are: width, quality, format"),
-    ],
-)
-def test_a_wrong_parameter_is_named(data: dict[str, Any], field: str, message: str) -> None:
+def test_every_wrong_parameter_is_named_where_the_caller_wrote_it() -> None:
     with pytest.raises(InvalidInput) as caught:
-        RESIZE.check(data, "parameters.data")
-    (error,) = caught.value.errors
-    assert (error.field, error.message) == (f"parameters.data.{field}", message)
-    assert str(caught.value) == f"operation 'resize': parameters.data.{field} {message}"
+        RESIZE.check({"quality": "x", "height": 1}, RULES, field_name="parameters.data")
+    assert {(error.field, error.message) for error in caught.value.errors} == {
+        ("parameters.data.width", "is required"),
+        ("parameters.data.quality", "must be a number"),
+        ("parameters.data.height", "is unknown; allowed are: width, quality"),
+    }
+    assert str(caught.value).startswith("operation 'resize': parameters.data.")
 
 
-def test_every_wrong_parameter_is_named() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        RESIZE.check({"quality": "x", "height": 1}, "d")
-    assert [error.field for error in caught.value.errors] == ["d.width", "d.quality", "d.height"]
+def test_commands_are_found_by_name_or_by_default() -> None:
+    assert manifest().command("resize") is RESIZE
+    assert manifest().command(None).name == "info"
 
 
-def test_an_operation_without_parameters_takes_none() -> None:
+def test_every_plugin_answers_health() -> None:
     with pytest.raises(InvalidInput, match="takes no parameters"):
-        Operation("info", "").check({"x": 1}, "d")
-
-
-def test_an_open_operation_takes_others_but_checks_its_own() -> None:
-    operation = Operation("echo", "", (Parameter("times", "integer", ""),), open=True)
-    operation.check({"anything": object()}, "d")
-    with pytest.raises(InvalidInput, match="must be an integer"):
-        operation.check({"times": "often"}, "d")
+        manifest().command("health").check({"x": 1}, RULES, field_name="data")
+    own = PluginCommand("health", "Look closer")
+    assert manifest(commands=(own,)).command("health") is own
 
 
 @pytest.mark.parametrize(
-    ("kind", "good", "bad"),
+    ("name", "message"),
     [
-        ("string", "", 1),
-        ("integer", 0, 0.5),
-        ("number", 0.5, "0.5"),
-        ("boolean", False, 0),
-        ("object", {}, []),
-        ("array", [], {}),
+        ("crop", "'crop' is not an operation of plugin 'pictures'; allowed are: resize"),
+        (None, "plugin 'pictures' has no default; allowed are: resize"),
     ],
 )
-def test_types(kind: ParameterType, good: Any, bad: Any) -> None:
-    parameter = Parameter("p", kind, "")
-    assert parameter.problem(good) is None
-    assert parameter.problem(bad) in (f"must be a {kind}", f"must be an {kind}")
-    assert parameter.problem(None) is not None
-    assert Parameter("p", "any", "").problem(bad) is None
+def test_an_unknown_command_lists_the_allowed_ones(name: str | None, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        manifest(commands=(RESIZE,)).command(name)
 
 
-def test_operations_are_found_by_name_or_by_default() -> None:
-    assert manifest().operation("resize") is RESIZE
-    assert manifest().operation(None).name == "info"
-
-
-def test_an_unknown_operation_lists_the_allowed_ones() -> None:
-    with pytest.raises(
-        InvalidInput, match="'crop' is not an operation of plugin 'pictures'; allowed are: resize, info"
-    ):
-        manifest().operation("crop")
-
-
-@pytest.mark.parametrize("changes", [{"id": "Pictures"}, {"id": "execute"}, {"default_operation": "crop"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "Pictures"},
+        {"id": "execute"},
+        {"entry_point": None},
+        {"executable": "bin/run"},
+        {"commands": (PluginCommand("a", "", default=True), PluginCommand("b", "", default=True))},
+    ],
+)
 def test_a_manifest_that_contradicts_itself_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         manifest(**changes)

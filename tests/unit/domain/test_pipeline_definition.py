@@ -7,12 +7,13 @@ import pytest
 from flexcore.domain.errors import InvalidInput
 from flexcore.domain.pipeline_definition import PipelineDefinition, StepDefinition
 from flexcore.domain.retry import RetryPolicy
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 from tests.unit.domain.pipelines import PLUGINS, definition, step
 
 
 def refused(*steps: StepDefinition, name: str = "orders") -> list[tuple[str, str]]:
     with pytest.raises(InvalidInput) as caught:
-        PipelineDefinition(name, steps).checked(PLUGINS, 300)
+        PipelineDefinition(name, steps).checked(PLUGINS, JsonSchemaRules(), 300)
     return [(error.field, error.message) for error in caught.value.errors]
 
 
@@ -67,6 +68,10 @@ def test_parameters_are_checked_as_far_as_they_are_known() -> None:
     assert refused(step("a", operation="upper")) == [("steps[0].parameters.text", "is required")]
     assert refused(step("a", operation="upper", parameters={"text": 3}))[0][0] == "steps[0].parameters.text"
     definition(step("a", operation="upper", parameters={"text": {"$from": "parameters.text"}}))
+    assert refused(step("a", operation="upper", parameters={"size": {"$from": "parameters.size"}})) == [
+        ("steps[0].parameters.size", "is unknown; allowed are: text"),
+        ("steps[0].parameters.text", "is required"),
+    ]
 
 
 def test_only_the_results_of_what_ran_before_can_be_used() -> None:

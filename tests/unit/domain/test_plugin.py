@@ -8,7 +8,7 @@ import pytest
 from flexcore.domain.errors import Conflict
 from flexcore.domain.events import PLUGIN_AGGREGATE, PluginEvent, RecordedEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
-from flexcore.domain.manifest import Operation, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
 from flexcore.domain.plugin import Plugin
 
 START = datetime(2025, 8, 1, tzinfo=UTC)
@@ -19,10 +19,9 @@ MANIFEST = PluginManifest(
     type="processor",
     description="Does things",
     entry_point="p:P",
-    operations=(Operation("run", ""),),
-    default_operation="run",
+    commands=(PluginCommand("run", ""),),
     capabilities=("things",),
-    dependencies=("q",),
+    dependencies={"q": ">=1"},
 )
 
 

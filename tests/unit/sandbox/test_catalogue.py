@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from flexcore.domain.manifest import Operation, PluginManifest
+from flexcore.domain.manifest import PluginCommand, PluginManifest
+from flexcore.infrastructure.json_schema import JsonSchemaRules
 from flexcore.infrastructure.sandbox.catalogue import BUILTIN_PLUGINS
 
-OPERATIONS = [(manifest, operation) for manifest in BUILTIN_PLUGINS.values() for operation in manifest.operations]
+MANIFESTS = [code.manifest for code in BUILTIN_PLUGINS.values()]
+COMMANDS = [(manifest, command) for manifest in MANIFESTS for command in manifest.commands]
 
 
 def plugin_class(manifest: PluginManifest) -> Any:
-    module, _, name = manifest.entry_point.partition(":")
+    module, _, name = manifest.starts.partition(":")
     return getattr(import_module(module), name)
 
 
@@ -22,19 +24,21 @@ def test_the_three_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "operation"), OPERATIONS, ids=[f"{manifest.id}-{operation.name}" for manifest, operation in OPERATIONS]
+    ("manifest", "command"), COMMANDS, ids=[f"{manifest.id}-{command.name}" for manifest, command in COMMANDS]
 )
-def test_an_operation_is_a_method_with_the_same_parameters(manifest: PluginManifest, operation: Operation) -> None:
-    method = inspect.signature(getattr(plugin_class(manifest), operation.name))
+def test_a_command_is_a_method_with_the_same_parameters(manifest: PluginManifest, command: PluginCommand) -> None:
+    method = inspect.signature(getattr(plugin_class(manifest), command.name))
     code = {name: parameter for name, parameter in method.parameters.items() if name != "self"}
     is_open = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in code.values())
-    assert is_open == operation.open
-    if not operation.open:
-        declared = {parameter.name: parameter.required for parameter in operation.parameters}
+    schema = command.parameters
+    assert JsonSchemaRules().schema_problems(schema) == []
+    assert is_open == schema["additionalProperties"]
+    if not is_open:
+        declared = {name: name in schema["required"] for name in schema["properties"]}
         assert declared == {name: item.default is inspect.Parameter.empty for name, item in code.items()}
 
 
-@pytest.mark.parametrize("manifest", BUILTIN_PLUGINS.values(), ids=lambda manifest: manifest.id)
-def test_every_public_method_is_an_operation(manifest: PluginManifest) -> None:
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest.id)
+def test_every_public_method_is_a_command(manifest: PluginManifest) -> None:
     public = {name for name in vars(plugin_class(manifest)) if not name.startswith("_")}
-    assert public == {operation.name for operation in manifest.operations}
+    assert public == {command.name for command in manifest.commands}

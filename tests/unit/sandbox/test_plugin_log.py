@@ -8,8 +8,9 @@ import pytest
 
 from flexcore.application.ports import PluginRequest
 from flexcore.infrastructure.sandbox.plugin_log import LONGEST_LINE, relay
+from tests.unit.application.doubles import code
 
-REQUEST = PluginRequest("e", "p", "run", {}, 1, "c")
+REQUEST = PluginRequest("e", code("p"), "run", {}, 1, "c")
 
 
 class EndlessLine(asyncio.StreamReader):

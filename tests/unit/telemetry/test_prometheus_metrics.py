@@ -1,7 +1,6 @@
 """What /metrics shows."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -10,15 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from flexcore.application.cluster import ClusterView
 from flexcore.application.events import Events
 from flexcore.application.membership import NodeView
-from flexcore.application.ports import PluginRequest, PluginResult, Receipt, ResourceUsage
+from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, Receipt, ResourceUsage
 from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed, Unavailable
 from flexcore.domain.events import NewEvent
 from flexcore.domain.node import NodeStatus
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.presentation.http.routes.meta import METRICS_MEDIA_TYPE
-from tests.unit.application.doubles import Log
+from tests.unit.application.doubles import Log, code
 
-REQUEST = PluginRequest("e-1", "json-processor", "process", {}, 30.0, "c-1")
+REQUEST = PluginRequest("e-1", code("json-processor"), "process", {}, 30.0, "c-1")
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -88,12 +87,14 @@ class Runner:
     def __init__(self, end: PluginResult | FlexCoreError) -> None:
         self.end = end
 
-    @property
-    def manifests(self) -> Mapping[str, object]:
-        return {"json-processor": object()}
-
     def usage(self, plugin_id: str) -> ResourceUsage:
         return ResourceUsage(memory_mb=1.0)
+
+    async def warm(self, code: PluginCode) -> None:
+        pass
+
+    async def retire(self, code: PluginCode) -> None:
+        pass
 
     async def run(self, request: PluginRequest) -> PluginResult:
         if isinstance(self.end, FlexCoreError):

@@ -32,16 +32,16 @@ def test_a_full_disk_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_plugins_can_run_where_there_are_some() -> None:
-    runner = SimpleNamespace(manifests={"json-processor": None})
-    assert asyncio.run(PluginRuntimeProbe(runner).check()).message.startswith("1 plugins can run here")
+    codes = SimpleNamespace(all=lambda: {"json-processor": None})
+    assert asyncio.run(PluginRuntimeProbe(codes).check()).message.startswith("1 plugins can run here")
 
 
 def test_without_plugins_or_interpreter_none_can(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match=r"there is no plugin to run"):
-        asyncio.run(PluginRuntimeProbe(SimpleNamespace(manifests={})).check())
+        asyncio.run(PluginRuntimeProbe(SimpleNamespace(all=dict)).check())
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(Unavailable, match=r"interpreter that runs plugins is gone"):
-        asyncio.run(PluginRuntimeProbe(SimpleNamespace(manifests={"p": None})).check())
+        asyncio.run(PluginRuntimeProbe(SimpleNamespace(all=lambda: {"p": None})).check())
 
 
 class HungSystem:
@@ -66,7 +66,7 @@ class HungSystem:
     ("call", "answer", "probe"),
     [
         ("statvfs", SimpleNamespace(f_bavail=1, f_blocks=1, f_frsize=1), lambda: DiskProbe(Path("/"))),
-        ("access", True, lambda: PluginRuntimeProbe(SimpleNamespace(manifests={"p": None}))),
+        ("access", True, lambda: PluginRuntimeProbe(SimpleNamespace(all=lambda: {"p": None}))),
     ],
 )
 def test_a_hung_file_system_holds_up_neither_the_loop_nor_its_end(

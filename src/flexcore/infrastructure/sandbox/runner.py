@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from flexcore.application.ports import PluginRequest, PluginResult, ResourceUsage
+from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, ResourceUsage
 from flexcore.domain.errors import ExecutionTimedOut, PluginFailed
-from flexcore.domain.manifest import PluginManifest
 from flexcore.infrastructure.sandbox import usage
-from flexcore.infrastructure.sandbox.catalogue import BUILTIN_PLUGINS
 from flexcore.infrastructure.sandbox.plugin_log import relay
 
 _CHILD: Final = Path(__file__).with_name("child.py")
@@ -59,32 +57,28 @@ class _Answer(msgspec.Struct, frozen=True):
 class SubprocessRunner:
     """Starts, feeds, watches and ends the child processes.
 
-    `configuration` holds the settings of each plugin that has some, by plugin id; `search_path` is where code of
-    plugins outside FlexCore is found.
+    `configuration` holds the settings of each plugin that has some, by plugin id.
     """
 
     def __init__(
         self,
         *,
         configuration: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-        manifests: Mapping[str, PluginManifest] = BUILTIN_PLUGINS,
-        search_path: Sequence[Path] = (),
         limits: Limits = Limits(),
     ) -> None:
         self._configuration = configuration
-        self._manifests = manifests
-        self._search_path = [str(path) for path in (_PACKAGES, *search_path)]
         self._limits = limits
         self._running: dict[str, tuple[str, usage.Running]] = {}
-
-    @property
-    def manifests(self) -> Mapping[str, PluginManifest]:
-        """The plugins this node can run, by id."""
-        return self._manifests
 
     def usage(self, plugin_id: str) -> ResourceUsage:
         """Measure what the plugin's running executions use now."""
         return usage.measure([running for owner, running in self._running.values() if owner == plugin_id])
+
+    async def warm(self, code: PluginCode) -> None:
+        """Do nothing: every execution starts from nothing."""
+
+    async def retire(self, code: PluginCode) -> None:
+        """Do nothing: what runs has its code already."""
 
     async def run(self, request: PluginRequest) -> PluginResult:
         """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
@@ -113,12 +107,12 @@ class SubprocessRunner:
             {
                 "work": {
                     "execution_id": request.execution_id,
-                    "entry_point": self._manifests[request.plugin_id].entry_point,
+                    "entry_point": request.code.manifest.entry_point,
                     "configuration": self._configuration.get(request.plugin_id, {}),
                     "operation": request.operation,
                     "data": request.data,
                 },
-                "search_path": self._search_path,
+                "search_path": [str(path) for path in (_PACKAGES, *request.code.search_path)],
                 "limits": self._limits.of_process(request.timeout_seconds),
                 "parent": os.getpid(),
             }

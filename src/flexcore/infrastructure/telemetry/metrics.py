@@ -12,10 +12,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flexcore.application.cluster import ClusterView
-from flexcore.application.ports import Appended, PluginRequest, PluginResult, PluginRunner, ResourceUsage
+from flexcore.application.ports import Appended, PluginCode, PluginRequest, PluginResult, PluginRunner, ResourceUsage
 from flexcore.application.runtime import Sample
 from flexcore.domain.errors import ExecutionTimedOut
-from flexcore.domain.manifest import PluginManifest
 from flexcore.domain.node import NodeStatus
 
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -164,14 +163,17 @@ class MeteredPluginRunner:
         self._runner = runner
         self._metrics = metrics
 
-    @property
-    def manifests(self) -> Mapping[str, PluginManifest]:
-        """The runner's plugins."""
-        return self._runner.manifests
-
     def usage(self, plugin_id: str) -> ResourceUsage:
         """Tell what the runner tells."""
         return self._runner.usage(plugin_id)
+
+    async def warm(self, code: PluginCode) -> None:
+        """Do what the runner does."""
+        await self._runner.warm(code)
+
+    async def retire(self, code: PluginCode) -> None:
+        """Do what the runner does."""
+        await self._runner.retire(code)
 
     async def run(self, request: PluginRequest) -> PluginResult:
         """Run, count and time."""

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from flexcore.application.ports import PluginRunner, ProbeResult
+from flexcore.application.ports import PluginCodes, ProbeResult
 from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.telemetry.blocking import BlockingCall
 
@@ -18,15 +18,15 @@ class PluginRuntimeProbe:
 
     name: Final = "plugin_runtime"
 
-    def __init__(self, runner: PluginRunner) -> None:
-        self._runner = runner
+    def __init__(self, codes: PluginCodes) -> None:
+        self._codes = codes
         self._may_execute = BlockingCall(lambda: os.access(sys.executable, os.X_OK), name="interpreter check")
 
     async def check(self) -> ProbeResult:
         """Verify it; raises Unavailable."""
         if not await self._may_execute.result():
             raise Unavailable(self.name, "the interpreter that runs plugins is gone; install this release again")
-        number = len(self._runner.manifests)
+        number = len(self._codes.all())
         if number == 0:
             raise Unavailable(self.name, "there is no plugin to run; install this release again")
         return ProbeResult(None, f"{number} plugins can run here, each execution in a process of its own")
