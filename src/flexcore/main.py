@@ -16,6 +16,7 @@ from typing import Final
 import uvloop
 from starlette.types import ASGIApp
 
+from flexcore.application.admission import Admission
 from flexcore.application.assembly import buses
 from flexcore.application.background import Background
 from flexcore.application.checkpoints import Checkpointer
@@ -172,9 +173,16 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         identity=NodeRecord(node.node_id, new_id(), url, node.version, node.started_at),
         events=events,
         terms=PostgresLeadershipTerms(database),
-        executions=lambda: executions.active,
+        executions=lambda: admission.active,
         stopping=lambda: monitor.draining,
         clock=now,
+    )
+    admission = Admission(
+        node_id=node.node_id,
+        slots=settings.executions.slots,
+        queue=settings.executions.queue,
+        queue_seconds=settings.executions.queue_seconds,
+        held=lambda: coordination.drain.reason,
     )
     services = ExecutionServices(
         database=database,
@@ -182,10 +190,9 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         runner=runner,
         clock=now,
         node_id=node.node_id,
-        slots=settings.executions.slots,
+        admission=admission,
         max_kept_result_bytes=settings.executions.max_kept_result_bytes,
         keep_results_hours=settings.executions.keep_results_hours,
-        held=lambda: coordination.drain.reason,
     )
     executions = services.here
     tasks = Tasks()
@@ -194,7 +201,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         node_id=node.node_id,
         tasks=tasks,
         concurrency=settings.jobs.concurrency,
-        may_take=lambda: executions.free > 0,
+        may_take=lambda: admission.free > 0,
     )
     events.listen(lambda appended: _tell_of(coordination.channel, appended))
     coordination.channel.subscribe("events", lambda _: feed.wake())
@@ -259,7 +266,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             redis_probe,
             EventStoreProbe(database),
             PluginRuntimeProbe(codes),
-            jobs.probe(executions),
+            jobs.probe(admission),
             DiskProbe(Path(tempfile.gettempdir())),
         ),
         vital=VITAL,

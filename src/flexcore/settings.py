@@ -175,7 +175,25 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
 
     slots: Annotated[
         int, option("Executions that may run at once on this node", env="FLEXCORE_EXECUTION_SLOTS", ge=1, le=1024)
-    ] = 8
+    ] = 128
+    queue: Annotated[
+        int,
+        option(
+            "Requests that may wait for one of these slots; more are answered with 429",
+            env="FLEXCORE_EXECUTION_QUEUE",
+            ge=0,
+            le=10_000,
+        ),
+    ] = 512
+    queue_seconds: Annotated[
+        int,
+        option(
+            "How long such a request waits at most before it is answered with 429, in seconds",
+            env="FLEXCORE_EXECUTION_QUEUE_SECONDS",
+            ge=1,
+            le=300,
+        ),
+    ] = 10
     max_timeout_seconds: Annotated[
         int,
         option(

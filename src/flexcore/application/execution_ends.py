@@ -15,23 +15,26 @@ import msgspec
 
 from flexcore.application.events import Events
 from flexcore.application.plugin_views import Execution
-from flexcore.application.ports import Job, PluginResult, Receipt, Receipts
+from flexcore.application.ports import Job, PluginAnswer, Receipt, Receipts
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import (
     Conflict,
     ExecutionCancelled,
+    ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
     PluginFailed,
 )
 from flexcore.domain.events import NewEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
+from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
 
 _STATUS: Final = {
     FailureReason.PLUGIN_FAILED: ExecutionStatus.FAILED,
     FailureReason.REFUSED: ExecutionStatus.FAILED,
     FailureReason.TIMED_OUT: ExecutionStatus.TIMED_OUT,
     FailureReason.CANCELLED: ExecutionStatus.CANCELLED,
+    FailureReason.KILLED: ExecutionStatus.KILLED,
     FailureReason.NODE_LOST: ExecutionStatus.NODE_LOST,
 }
 
@@ -40,11 +43,12 @@ _logger = logging.getLogger("flexcore.executions")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When an attempt ran, by the clock of its node, and how long."""
+    """When an attempt ran, by the clock of its node, how long, and what it used."""
 
     execution_time_ms: float
     started_at: datetime
     completed_at: datetime
+    usage: ExecutionUsage = NOT_MEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,14 @@ class End:
     error: str | None = None
     times: Times | None = None
 
-    def execution(self, plugin_id: str, result: PluginResult, metadata: Mapping[str, Any]) -> Execution:
+    def execution(self, plugin_id: str, answer: PluginAnswer, metadata: Mapping[str, Any]) -> Execution:
         """Return what the caller of a completed execution gets."""
         if self.times is None:
             raise ValueError(f"execution {self.execution_id} ended as {self.status}, without an answer")
         return Execution(
             execution_id=self.execution_id,
             plugin_id=plugin_id,
-            result=result,
+            result=answer,
             execution_time_ms=self.times.execution_time_ms,
             started_at=self.times.started_at,
             completed_at=self.times.completed_at,
@@ -80,6 +84,8 @@ class End:
                 return ExecutionTimedOut(text, self.execution_id)
             case ExecutionStatus.CANCELLED:
                 return ExecutionCancelled(text, self.execution_id)
+            case ExecutionStatus.KILLED:
+                return ExecutionKilled(text, self.execution_id)
             case ExecutionStatus.NODE_LOST:
                 return Conflict(f"{text}; whether it took effect is unknown, a new request runs it anew")
             case _:
@@ -110,7 +116,7 @@ class ExecutionEnds:
         self, record: ExecutionRecord, times: Times, *, success: bool, also: "Alongside | None" = None
     ) -> End:
         """Record that the plugin answered, and return the end that counts; raises Unavailable."""
-        event = record.completed(success=success, execution_time_ms=times.execution_time_ms)
+        event = record.completed(success=success, execution_time_ms=times.execution_time_ms, usage=times.usage)
         end = End(record.execution_id, ExecutionStatus.COMPLETED, record.attempt, success, None, times)
         return await self._record(event, end, also or Alongside())
 
@@ -124,7 +130,10 @@ class ExecutionEnds:
         also: "Alongside | None" = None,
     ) -> End:
         """Record that there will be no answer, and return the end that counts; raises Unavailable."""
-        event = record.failed(reason, error, 0.0 if times is None else times.execution_time_ms)
+        if times is None:
+            event = record.failed(reason, error, 0.0)
+        else:
+            event = record.failed(reason, error, times.execution_time_ms, times.usage)
         end = End(record.execution_id, _STATUS[reason], record.attempt, None, error, times)
         return await self._record(event, end, also or Alongside())
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from flexcore.application.cancellation import Cancellation
 from flexcore.application.execution_ends import End, ExecutionEnds
 from flexcore.application.execution_results import KeptResults
-from flexcore.application.ports import PluginResult
+from flexcore.application.ports import PluginAnswer
 from flexcore.application.read_models.execution_history import (
     UNFINISHED,
     ExecutionHistory,
@@ -51,6 +51,8 @@ class ExecutionView:
     completed_at: datetime | None
     deadline: datetime | None
     execution_time_ms: float | None
+    cpu_ms: float | None
+    peak_memory_bytes: int | None
     error: str | None
 
     @classmethod
@@ -73,6 +75,8 @@ class ExecutionView:
             completed_at=row.completed_at,
             deadline=row.deadline,
             execution_time_ms=row.duration_ms,
+            cpu_ms=row.cpu_ms,
+            peak_memory_bytes=row.peak_memory_bytes,
             error=row.error,
             **more,
         )
@@ -82,7 +86,7 @@ class ExecutionView:
 class ExecutionDetails(ExecutionView):
     """One execution with the plugin's answer; `result_note` says why there is none although the plugin gave one."""
 
-    result: PluginResult | None
+    result: PluginAnswer | None
     result_note: str | None
 
 
@@ -172,14 +176,14 @@ class ExecutionDesk:
         except TimeoutError:
             return None
 
-    async def _result(self, row: ExecutionRow) -> tuple[PluginResult | None, str | None]:
+    async def _result(self, row: ExecutionRow) -> tuple[PluginAnswer | None, str | None]:
         end = await self._ends.find(row.execution_id)
         kept = None if end is None else await self._results.find(row.execution_id, end.attempt)
         if kept is None:
             return None, NOT_KEPT
         if not kept.kept:
             return None, f"not kept: its {kept.size} bytes are more than executions.max_kept_result_bytes"
-        return PluginResult(success=bool(row.success), data=kept.data), None
+        return PluginAnswer(success=bool(row.success), data=kept.data), None
 
 
 def _ended(execution_id: str, status: ExecutionStatus) -> Conflict:

@@ -1,15 +1,15 @@
-"""Running plugins on this node: slots, drain, cancellation, and the events that every execution leaves."""
+"""Running plugins on this node: cancellation, and the events that every execution leaves."""
 
 import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from flexcore.application.admission import Admission
 from flexcore.application.events import Events
 from flexcore.application.execution_ends import End, ExecutionEnds, Times
 from flexcore.application.execution_results import KeptResults
@@ -18,6 +18,8 @@ from flexcore.application.ports import Clock, PluginRequest, PluginResult, Plugi
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import (
     ExecutionCancelled,
+    ExecutionFailure,
+    ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
     PluginFailed,
@@ -25,6 +27,7 @@ from flexcore.domain.errors import (
     Unavailable,
 )
 from flexcore.domain.execution import ExecutionRecord, FailureReason
+from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
 
 # How long a cancelled execution may hold up its caller to record that it was cancelled.
 CANCELLED_RECORD_SECONDS = 2.0
@@ -56,10 +59,7 @@ class Beginning:
 
 
 class Executions:
-    """Running executions of this node, at most `slots` at once. Nothing waits in line: without a slot it is TooBusy.
-
-    While `held` gives a reason, such as an operator's drain, nothing new is taken.
-    """
+    """Running executions of this node, each in a slot of `admission`."""
 
     def __init__(
         self,
@@ -70,8 +70,7 @@ class Executions:
         runner: PluginRunner,
         clock: Clock,
         node_id: str,
-        slots: int,
-        held: Callable[[], str | None] = lambda: None,
+        admission: Admission,
     ) -> None:
         self._events = events
         self._ends = ends
@@ -79,49 +78,14 @@ class Executions:
         self._runner = runner
         self._clock = clock
         self._node_id = node_id
-        self._slots = slots
-        self._held = held
-        self._active = 0
-        self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.admission = admission
         self._plugins: dict[str, asyncio.Task[PluginResult]] = {}
         self._late_ends: set[asyncio.Task[End]] = set()
-
-    @property
-    def active(self) -> int:
-        """How many executions run now."""
-        return self._active
-
-    @property
-    def slots(self) -> int:
-        """How many executions run at most at once."""
-        return self._slots
-
-    @property
-    def free(self) -> int:
-        """How many more executions this node would take now; none while it drains."""
-        return 0 if self.draining else self._slots - self._active
-
-    @property
-    def draining(self) -> bool:
-        """Whether new executions are refused."""
-        return self._draining or self._held() is not None
 
     @property
     def running(self) -> Collection[str]:
         """The ids of the executions whose plugin runs now."""
         return tuple(self._plugins)
-
-    async def drain(self, deadline_seconds: float) -> bool:
-        """Refuse new executions and wait for the running ones; False if some still ran at the deadline."""
-        self._draining = True
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
 
     def cancel(self, execution_id: str) -> bool:
         """Stop the plugin of an execution, if it runs here."""
@@ -131,10 +95,11 @@ class Executions:
     async def run(self, request: PluginRequest, user_id: str | None, beginning: Beginning = Beginning()) -> Execution:
         """Run `request` to its end between its two events.
 
-        Raises TooBusy, Unavailable (draining, or the event log does not answer), PluginFailed, ExecutionTimedOut,
-        ExecutionCancelled, BegunBefore; Conflict if it was given up elsewhere meanwhile.
+        One that somebody waits for stands in line for a slot; one from the queue stands in line there. Raises TooBusy,
+        Unavailable (draining, or the event log does not answer), PluginFailed, ExecutionTimedOut, ExecutionCancelled,
+        ExecutionKilled, BegunBefore; Conflict if it was given up elsewhere meanwhile.
         """
-        with self.slot():
+        async with self.admission.slot(wait=not beginning.queued):
             caller = {"correlation_id": request.correlation_id, "user_id": user_id}
             record = ExecutionRecord(
                 request.execution_id,
@@ -149,7 +114,10 @@ class Executions:
             return await self._run(request, record, caller, beginning)
 
     async def run_plugin(self, request: PluginRequest) -> PluginResult:
-        """Run a plugin so that `cancel` reaches it; raises PluginFailed, ExecutionTimedOut, ExecutionCancelled."""
+        """Run a plugin so that `cancel` reaches it.
+
+        Raises PluginFailed, ExecutionTimedOut, ExecutionCancelled, ExecutionKilled.
+        """
         plugin = asyncio.ensure_future(self._runner.run(request))
         self._plugins[request.execution_id] = plugin
         try:
@@ -166,28 +134,6 @@ class Executions:
             )
         return plugin.result()
 
-    def check_open(self) -> None:
-        """Raise Unavailable while this node takes no new executions."""
-        if self._draining:
-            raise Unavailable("flexcore", f"node {self._node_id} is draining and takes no new executions; use another")
-        if (reason := self._held()) is not None:
-            raise Unavailable("flexcore", f"{reason}; use another node")
-
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of this node's slots; raises TooBusy, or Unavailable while the node drains."""
-        self.check_open()
-        if self._active >= self._slots:
-            raise TooBusy(f"all {self._slots} execution slots of node {self._node_id} are taken; try again shortly")
-        self._active += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._active -= 1
-            if self._active == 0:
-                self._idle.set()
-
     async def _run(
         self, request: PluginRequest, record: ExecutionRecord, caller: Mapping[str, str | None], beginning: Beginning
     ) -> Execution:
@@ -198,16 +144,19 @@ class Executions:
             if not beginning.queued:
                 await self._record_abandoned(record, lasted)
             raise
-        except (ExecutionTimedOut, ExecutionCancelled, PluginFailed) as error:
-            failed = functools.partial(self._ends.failed, record, _REASONS[type(error)], str(error), lasted.end())
+        except ExecutionFailure as error:
+            times = lasted.end(error.usage)
+            failed = functools.partial(self._ends.failed, record, _REASONS[type(error)], str(error), times)
             await self._end(failed, record, outcome=str(error), insist=beginning.queued)
             raise
-        completed = functools.partial(self._complete, record, result, lasted.end(), keep=beginning.keep_result)
+        completed = functools.partial(
+            self._complete, record, result, lasted.end(result.usage), keep=beginning.keep_result
+        )
         outcome = f"plugin '{request.plugin_id}' ran to its end"
         end = await self._end(completed, record, outcome=outcome, insist=beginning.queued)
         if end.status is not ExecutionStatus.COMPLETED:
             raise end.failure()
-        return end.execution(request.plugin_id, result, caller)
+        return end.execution(request.plugin_id, result.answer, caller)
 
     async def _complete(self, record: ExecutionRecord, result: PluginResult, times: Times, *, keep: bool) -> End:
         if keep:
@@ -244,9 +193,10 @@ class Executions:
             )
 
 
-_REASONS: Final[Mapping[type[FlexCoreError], FailureReason]] = {
+_REASONS: Final[Mapping[type[ExecutionFailure], FailureReason]] = {
     ExecutionTimedOut: FailureReason.TIMED_OUT,
     ExecutionCancelled: FailureReason.CANCELLED,
+    ExecutionKilled: FailureReason.KILLED,
     PluginFailed: FailureReason.PLUGIN_FAILED,
 }
 
@@ -266,8 +216,8 @@ class Duration:
         self._started_at = started_at
         self._start = time.perf_counter()
 
-    def end(self) -> Times:
+    def end(self, usage: ExecutionUsage = NOT_MEASURED) -> Times:
         """Return the times of an execution that ends now."""
         elapsed_ms = round((time.perf_counter() - self._start) * 1000, 3)
         # From the monotonic duration: a clock set back meanwhile can't make an execution end before it began.
-        return Times(elapsed_ms, self._started_at, self._started_at + timedelta(milliseconds=elapsed_ms))
+        return Times(elapsed_ms, self._started_at, self._started_at + timedelta(milliseconds=elapsed_ms), usage)

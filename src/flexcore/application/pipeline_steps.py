@@ -30,6 +30,8 @@ from flexcore.domain import execution
 from flexcore.domain.errors import (
     Conflict,
     ExecutionCancelled,
+    ExecutionFailure,
+    ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
     InvalidInput,
@@ -58,6 +60,7 @@ _FAILURES: Final = {
     PluginFailed: FailureReason.PLUGIN_FAILED,
     ExecutionTimedOut: FailureReason.TIMED_OUT,
     ExecutionCancelled: FailureReason.CANCELLED,
+    ExecutionKilled: FailureReason.KILLED,
 }
 
 _logger = logging.getLogger("flexcore.pipelines")
@@ -137,7 +140,7 @@ class PipelineSteps:
             # Not active, or its code is not here: both can change.
             await self._end(work, _Ending(Failure(FailureReason.REFUSED, str(error))))
         else:
-            with self._executions.slot():
+            async with self._executions.admission.slot(wait=False):
                 await self._make(work, request)
 
     async def _request(self, work: "_Work", run: Run) -> PluginRequest:
@@ -176,13 +179,13 @@ class PipelineSteps:
         lasted = Duration(self._clock())
         try:
             result = await self._run_while_wanted(work, request)
-        except (PluginFailed, ExecutionTimedOut, ExecutionCancelled) as error:
-            reason, times = _FAILURES[type(error)], lasted.end()
+        except ExecutionFailure as error:
+            reason, times = _FAILURES[type(error)], lasted.end(error.usage)
             final = reason is FailureReason.CANCELLED
             failure = Failure(reason, str(error), times.execution_time_ms, final=final)
             await self._end(work, _Ending(failure, record, times))
             return
-        times = lasted.end()
+        times = lasted.end() if result is None else lasted.end(result.usage)
         if result is None:
             why = "the run of the pipeline was over before the step was"
             failure = Failure(FailureReason.CANCELLED, why, final=True)

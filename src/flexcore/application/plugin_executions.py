@@ -10,7 +10,7 @@ from flexcore.application.execution_results import KeptResults
 from flexcore.application.executions import Beginning, BegunBefore, Executions
 from flexcore.application.plugin_views import ExecutePlugin, Execution, QueuedExecution
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import PluginResult, Receipt, Receipts
+from flexcore.application.ports import PluginAnswer, Receipt, Receipts
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import Conflict
 
@@ -95,7 +95,7 @@ class PluginExecutions:
                 "answer is not kept any more, or was too large; send a new key to execute it again"
             )
         return end.execution(
-            command.plugin_id, PluginResult(success=bool(end.success), data=kept.data), first.answer["metadata"]
+            command.plugin_id, PluginAnswer(success=bool(end.success), data=kept.data), first.answer["metadata"]
         )
 
 

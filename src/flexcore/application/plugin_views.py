@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from flexcore.application.ports import ExecutionStatistics, PluginResult, ResourceUsage
+from flexcore.application.ports import ExecutionStatistics, PluginAnswer, ResourceUsage
 from flexcore.domain.plugin import Plugin, PluginStatus
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -79,12 +79,17 @@ class PluginPage:
 
 @dataclass(frozen=True, slots=True)
 class PluginMetrics:
-    """A plugin's executions over all nodes, and for how long this node has offered the plugin."""
+    """A plugin's executions over all nodes, and for how long this node has offered the plugin.
+
+    `peak_memory_bytes` is the most that one execution took.
+    """
 
     total_executions: int
     successful_executions: int
     failed_executions: int
     average_duration_ms: float | None
+    average_cpu_ms: float | None
+    peak_memory_bytes: int | None
     last_execution: datetime | None
     uptime_seconds: int
 
@@ -119,7 +124,7 @@ class Execution:
 
     execution_id: str
     plugin_id: str
-    result: PluginResult
+    result: PluginAnswer
     execution_time_ms: float
     started_at: datetime
     completed_at: datetime

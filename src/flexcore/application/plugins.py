@@ -72,21 +72,21 @@ class Plugins:
     @property
     def active_executions(self) -> int:
         """How many executions run on this node now."""
-        return self._executions.active
+        return self._executions.admission.active
 
     @property
     def slots(self) -> int:
         """How many executions this node runs at most at once."""
-        return self._executions.slots
+        return self._executions.admission.slots
 
     @property
     def draining(self) -> bool:
         """Whether this node refuses new executions."""
-        return self._executions.draining
+        return self._executions.admission.draining
 
     async def drain(self, deadline_seconds: float) -> bool:
         """Refuse new executions and wait for the running ones; False if some still ran at the deadline."""
-        return await self._executions.drain(deadline_seconds)
+        return await self._executions.admission.drain(deadline_seconds)
 
     async def register_builtins(self) -> None:
         """Record each plugin this node brings along, once per version over all nodes and restarts.
@@ -140,6 +140,8 @@ class Plugins:
                 successful_executions=statistics.successful,
                 failed_executions=statistics.failed,
                 average_duration_ms=statistics.average_duration_ms,
+                average_cpu_ms=statistics.average_cpu_ms,
+                peak_memory_bytes=statistics.peak_memory_bytes,
                 last_execution=statistics.last_execution,
                 uptime_seconds=int(time.monotonic() - self._offered_since),
             ),

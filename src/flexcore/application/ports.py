@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from flexcore.domain.events import NewEvent, RecordedEvent
 from flexcore.domain.manifest import PluginManifest
+from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
 
 Clock = Callable[[], datetime]
 """The present time, aware and in UTC."""
@@ -132,14 +133,17 @@ class Receipts(Protocol):
 class ExecutionStatistics:
     """A plugin's executions over all nodes.
 
-    An execution that finished with `success: false` counts as failed. `average_duration_ms` is over finished
-    executions and None before the first; one whose node died before its end is in `total` alone.
+    An execution that finished with `success: false` counts as failed. The averages are over finished executions and
+    None before the first, `peak_memory_bytes` is the most that one of them took; one whose node died before its end is
+    in `total` alone.
     """
 
     total: int = 0
     successful: int = 0
     failed: int = 0
     average_duration_ms: float | None = None
+    average_cpu_ms: float | None = None
+    peak_memory_bytes: int | None = None
     last_execution: datetime | None = None
     last_failed: bool = False
 
@@ -200,20 +204,25 @@ class PluginRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionUsage:
-    """What an execution used. None is what could not be measured."""
+class PluginAnswer:
+    """What a plugin says. `success` False means it ran and the work did not succeed; `data` then holds why."""
 
-    cpu_ms: float | None = None
-    peak_memory_bytes: int | None = None
+    success: bool
+    data: Any
 
 
 @dataclass(frozen=True, slots=True)
 class PluginResult:
-    """A plugin's answer. `success` False means it ran and says the work did not succeed; `data` then holds why."""
+    """A plugin's answer, and what it took to get there."""
 
     success: bool
     data: Any
-    usage: ExecutionUsage = field(default=ExecutionUsage(), compare=False)
+    usage: ExecutionUsage = field(default=NOT_MEASURED, compare=False)
+
+    @property
+    def answer(self) -> PluginAnswer:
+        """The answer alone, as callers are shown it."""
+        return PluginAnswer(self.success, self.data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,7 @@ from flexcore.application.executions import Beginning, BegunBefore, Executions
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import Clock, Job, PluginRequest, Receipt
-from flexcore.domain.errors import (
-    Conflict,
-    ExecutionCancelled,
-    ExecutionTimedOut,
-    InvalidInput,
-    NotFound,
-    PluginFailed,
-)
+from flexcore.domain.errors import Conflict, ExecutionFailure, InvalidInput, NotFound
 from flexcore.domain.execution import ExecutionRecord, FailureReason
 
 RUN_EXECUTION: Final = "run_execution"
@@ -75,7 +68,7 @@ class QueuedExecutions:
         Raises InvalidInput, NotFound, Conflict (not active, or the key of another request), TooBusy, Unavailable.
         """
         request = await self._plugins.prepare(command)
-        self._executions.check_open()
+        self._executions.admission.check_open()
         return await self._log.record(
             asked,
             request.plugin_id,
@@ -104,7 +97,7 @@ class QueuedExecutions:
             return
         try:
             await self._begin(request, command.user_id)
-        except (PluginFailed, ExecutionTimedOut, ExecutionCancelled, Conflict) as error:
+        except (ExecutionFailure, Conflict) as error:
             _logger.info("queued execution %s ended without an answer: %s", execution_id, error)
 
     async def _begin(self, request: PluginRequest, user_id: str | None) -> None:

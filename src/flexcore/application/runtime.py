@@ -11,11 +11,12 @@ from flexcore.application.membership import Membership, NodeView
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Room for executions; `free` is 0 while the node takes nothing new, whatever is busy."""
+    """Room for executions; `free` is 0 while the node takes nothing new, whatever is busy. `waiting` stand in line."""
 
     total: int
     busy: int
     free: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Runtime:
 
     def condition(self) -> Condition:
         """Tell what runs here, and what it uses."""
-        slots = Slots(self._executions.slots, self._executions.active, max(self._executions.free, 0))
+        admission = self._executions.admission
+        slots = Slots(admission.slots, admission.active, max(admission.free, 0), admission.waiting)
         return Condition(self._membership.me(), self._leadership.token, slots, self._workers(), self._process())
 
     def samples(self) -> Sequence[Sample]:

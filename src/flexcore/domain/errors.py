@@ -10,6 +10,8 @@ so no message here may carry a password, a DSN, a file path or a stack trace.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
+
 
 class FlexCoreError(Exception):
     """A failure with a message for the caller; anything that is not one of these is a defect."""
@@ -74,25 +76,26 @@ class LeadershipLost(FlexCoreError):
     """Another node leads since: what this one was about to write as leader was refused."""
 
 
-class PluginFailed(FlexCoreError):
-    """The plugin broke: it crashed, was killed, or gave no usable answer."""
+class ExecutionFailure(FlexCoreError):
+    """A plugin was run, or was about to be, and gave no answer; `usage` is what it took until then."""
 
-    def __init__(self, message: str, execution_id: str) -> None:
+    def __init__(self, message: str, execution_id: str, usage: ExecutionUsage = NOT_MEASURED) -> None:
         super().__init__(message)
         self.execution_id = execution_id
+        self.usage = usage
 
 
-class ExecutionTimedOut(FlexCoreError):
-    """The plugin was stopped because it ran longer than the caller allowed."""
-
-    def __init__(self, message: str, execution_id: str) -> None:
-        super().__init__(message)
-        self.execution_id = execution_id
+class PluginFailed(ExecutionFailure):
+    """The plugin broke: it crashed, or gave no usable answer."""
 
 
-class ExecutionCancelled(FlexCoreError):
+class ExecutionTimedOut(ExecutionFailure):
+    """The plugin was stopped because it ran longer than the caller or its manifest allowed."""
+
+
+class ExecutionCancelled(ExecutionFailure):
     """The plugin was stopped, or never begun, because somebody asked for that."""
 
-    def __init__(self, message: str, execution_id: str) -> None:
-        super().__init__(message)
-        self.execution_id = execution_id
+
+class ExecutionKilled(ExecutionFailure):
+    """The plugin was killed because it wanted more than it may have: memory, processor time, output, ..."""

@@ -36,6 +36,7 @@ class FailureReason(StrEnum):
     UNSUCCESSFUL = "unsuccessful"
     REFUSED = "refused"
     CANCELLED = "cancelled"
+    KILLED = "killed"
     NODE_LOST = "node_lost"
 
 

@@ -1,8 +1,8 @@
 """Everything about executions that reaches beyond one request and one node, joined."""
 
-from collections.abc import Callable
 from typing import Final
 
+from flexcore.application.admission import Admission
 from flexcore.application.background import Background
 from flexcore.application.cancellation import Cancellation
 from flexcore.application.command_bus import CommandBus, CommandLog
@@ -42,8 +42,7 @@ class ExecutionServices:
         runner: PluginRunner,
         clock: Clock,
         node_id: str,
-        slots: int,
-        held: Callable[[], str | None],
+        admission: Admission,
         max_kept_result_bytes: int,
         keep_results_hours: int,
     ) -> None:
@@ -62,8 +61,7 @@ class ExecutionServices:
             runner=runner,
             clock=clock,
             node_id=node_id,
-            slots=slots,
-            held=held,
+            admission=admission,
         )
 
     def join(

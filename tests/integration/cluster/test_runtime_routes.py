@@ -24,7 +24,7 @@ def test_the_status_shows_what_runs_here(checked: httpx.Client, flexcore: FlexCo
     assert (found["node_id"], found["status"], found["environment"]) == ("core1", "active", "development")
     assert found["address"] == flexcore.url
     assert found["term"] >= 1
-    assert found["slots"] == {"total": 8, "busy": 0, "free": 8}
+    assert found["slots"] == {"total": 128, "busy": 0, "free": 128, "waiting": 0}
     assert found["process"]["pid"] == flexcore.pid
     memory = found["process"]["memory"]
     assert 20 < memory["resident_mb"] <= memory["peak_resident_mb"] < 400
@@ -38,7 +38,7 @@ def test_the_status_shows_a_drain(checked: httpx.Client) -> None:
     checked.post("/api/v1/flexcore/cluster/nodes/core1/drain")
     found = checked.get(RUNTIME + "/status").json()
     assert found["status"] == "drained"
-    assert found["slots"] == {"total": 8, "busy": 0, "free": 0}
+    assert found["slots"] == {"total": 128, "busy": 0, "free": 0, "waiting": 0}
 
 
 def test_the_status_shows_that_redis_is_away(checked: httpx.Client, faulty_redis: RedisServer) -> None:

@@ -174,7 +174,7 @@ async def test_a_build_that_is_interrupted_takes_its_rows_away(
 class NextRelease(ExecutionHistoryProjection):
     """A fold that says something else of the same events."""
 
-    version = 2
+    version = ExecutionHistoryProjection.version + 1
 
     def apply(self, row: Any, event: Any) -> Any:
         row = super().apply(row, event)

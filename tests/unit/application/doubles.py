@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flexcore.application.admission import Admission
 from flexcore.application.events import Events
 from flexcore.application.execution_ends import ExecutionEnds
 from flexcore.application.execution_results import KeptResult
@@ -243,7 +244,7 @@ def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Pl
         runner=runner,
         clock=lambda: START,
         node_id=node_id,
-        slots=slots,
+        admission=Admission(node_id=node_id, slots=slots),
     )
     return Plugins(
         events=events,

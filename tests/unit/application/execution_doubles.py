@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 
+from flexcore.application.admission import Admission
 from flexcore.application.cancellation import Cancellation
 from flexcore.application.command_bus import CommandBus, CommandLog
 from flexcore.application.events import Events
@@ -119,7 +120,7 @@ class Node:
             runner=self.runner,
             clock=lambda: installation.time,
             node_id=node_id,
-            slots=slots,
+            admission=Admission(node_id=node_id, slots=slots),
         )
         self.plugins = Plugins(
             events=events,

@@ -7,14 +7,19 @@ from datetime import timedelta
 import pytest
 
 from flexcore.application import executions as executions_module
-from flexcore.application.events import Events
-from flexcore.application.execution_ends import ExecutionEnds
-from flexcore.application.executions import Executions
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import PluginResult
-from flexcore.domain.errors import ExecutionTimedOut, PluginFailed, TooBusy, Unavailable
-from tests.unit.application.doubles import START, Log, Results, Runner, manifest, node
+from flexcore.application.ports import PluginAnswer, PluginResult
+from flexcore.domain.errors import (
+    ExecutionFailure,
+    ExecutionKilled,
+    ExecutionTimedOut,
+    PluginFailed,
+    TooBusy,
+    Unavailable,
+)
+from flexcore.domain.usage import ExecutionUsage
+from tests.unit.application.doubles import START, Log, Runner, manifest, node
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +67,7 @@ async def test_an_execution_is_recorded_before_and_after(plugins: Plugins, log: 
     assert (execution.plugin_id, execution.status, execution.result) == (
         "a",
         "completed",
-        PluginResult(True, {"done": 1}),
+        PluginAnswer(True, {"done": 1}),
     )
     assert execution.metadata == {"correlation_id": "c-1", "user_id": "ann"}
     assert execution.started_at == START
@@ -72,23 +77,29 @@ async def test_an_execution_is_recorded_before_and_after(plugins: Plugins, log: 
 
 
 async def test_an_answer_without_success_completes(plugins: Plugins, log: Log, runner: Runner) -> None:
-    runner.answer = PluginResult(False, {"error": "no"})
-    assert (await plugins.execute(COMMAND)).result == runner.answer
+    runner.answer = PluginResult(False, {"error": "no"}, ExecutionUsage(cpu_ms=2.0, peak_memory_bytes=9))
+    assert (await plugins.execute(COMMAND)).result == runner.answer.answer
     assert (log.types()[-1], log.events[-1].data["success"]) == ("PluginExecutionCompleted", False)
+    assert {"cpu_ms": 2.0, "peak_memory_bytes": 9}.items() <= log.events[-1].data.items()
 
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(PluginFailed("it broke", "e"), "plugin_failed"), (ExecutionTimedOut("it was slow", "e"), "timed_out")],
+    [
+        (PluginFailed("it broke", "e"), "plugin_failed"),
+        (ExecutionTimedOut("it was slow", "e"), "timed_out"),
+        (ExecutionKilled("it took too much", "e", ExecutionUsage(cpu_ms=3.0)), "killed"),
+    ],
 )
 async def test_a_failure_is_recorded_and_told(
-    plugins: Plugins, log: Log, runner: Runner, error: Exception, reason: str
+    plugins: Plugins, log: Log, runner: Runner, error: ExecutionFailure, reason: str
 ) -> None:
     runner.answer = error
     with pytest.raises(type(error), match=str(error)):
         await plugins.execute(COMMAND)
     assert log.types()[-1] == "PluginExecutionFailed"
     assert (log.events[-1].data["reason"], log.events[-1].data["error"]) == (reason, str(error))
+    assert log.events[-1].data.get("cpu_ms") == error.usage.cpu_ms
     assert plugins.active_executions == 0
 
 
@@ -194,26 +205,3 @@ async def test_drain_gives_up_at_its_deadline(plugins: Plugins, runner: Runner) 
 
 async def test_drain_of_an_idle_node_is_done_at_once(plugins: Plugins) -> None:
     assert await plugins.drain(0)
-
-
-async def test_a_held_node_takes_nothing_until_it_is_let_go(log: Log, runner: Runner) -> None:
-    reason: str | None = "node node1 is drained"
-    events = Events(log, lambda: "id")
-    executions = Executions(
-        events=events,
-        ends=ExecutionEnds(events, log),
-        results=Results(),
-        runner=runner,
-        clock=lambda: START,
-        node_id="node1",
-        slots=2,
-        held=lambda: reason,
-    )
-    assert executions.draining
-    assert executions.free == 0
-    with pytest.raises(Unavailable, match="node node1 is drained; use another node"), executions.slot():
-        pass
-    reason = None
-    assert executions.free == 2
-    with executions.slot():
-        assert executions.active == 1

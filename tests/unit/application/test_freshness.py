@@ -21,7 +21,7 @@ PROJECTION = ExecutionHistoryProjection()
 class Model:
     """A log of ten events and a read model that is somewhere in it; the store and the feed in one."""
 
-    def __init__(self, position: int = 0, version: int = 1) -> None:
+    def __init__(self, position: int = 0, version: int = PROJECTION.version) -> None:
         self.position = position
         self.version = version
         self.looks = 0
@@ -100,7 +100,7 @@ async def test_without_a_projector_the_node_that_is_asked_helps_out(monkeypatch:
 
 async def test_rows_of_another_release_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness_module, "HELP_SECONDS", 0.0)
-    model = Model(version=2)
+    model = Model(version=PROJECTION.version + 1)
     freshness, _ = asking(model)
     assert not await freshness.reach(PROJECTION)
     assert model.position == 0

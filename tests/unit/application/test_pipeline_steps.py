@@ -225,8 +225,10 @@ async def test_cancelling_the_execution_of_a_step_fails_the_step_for_good(node: 
 
 async def test_without_a_slot_nothing_has_begun(node: PipelineNode) -> None:
     pipeline_id = await node.start(step("x"))
-    with node.node.executions.slot(), node.node.executions.slot(), pytest.raises(TooBusy):
-        await node.work(node.jobs()[0])
+    admission = node.node.executions.admission
+    async with admission.slot(), admission.slot():
+        with pytest.raises(TooBusy):
+            await node.work(node.jobs()[0])
     assert "PipelineStepStarted" not in node.types(pipeline_id)
     await node.work(node.jobs()[0])
     assert node.types(pipeline_id)[-1] == "PipelineCompleted"

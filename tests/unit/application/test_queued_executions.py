@@ -13,7 +13,7 @@ from flexcore.application import execution_history as history_module
 from flexcore.application import executions as executions_module
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import PluginResult
+from flexcore.application.ports import PluginAnswer, PluginResult
 from flexcore.application.read_models.execution_history import ExecutionQuery, ExecutionStatus
 from flexcore.domain.errors import (
     Conflict,
@@ -90,7 +90,7 @@ async def test_it_is_queued_with_its_event_and_run_by_another_node(
     assert (request.execution_id, request.data, request.correlation_id) == (queued.execution_id, {"size": 3}, "c-1")
     found = await one.desk.get(queued.execution_id)
     assert (found.status, found.node_id, found.attempt, found.user_id) == ("completed", "two", 1, "ann")
-    assert found.result == PluginResult(True, {"done": 1})
+    assert found.result == PluginAnswer(True, {"done": 1})
     assert (await one.desk.page(ExecutionQuery())).executions[0].execution_id == queued.execution_id
 
 
@@ -159,7 +159,7 @@ async def test_a_node_that_takes_over_begins_again_and_the_late_end_is_none(
     await paused
     assert ends(installation) == ["PluginExecutionCompleted"]
     found = await one.desk.get(execution_id)
-    assert (found.node_id, found.result) == ("two", PluginResult(True, "of the second"))
+    assert (found.node_id, found.result) == ("two", PluginAnswer(True, "of the second"))
     attempts = [event.data["attempt"] for event in installation.log.events if event.type == "PluginExecutionStarted"]
     assert attempts == [1, 2]
 
@@ -180,7 +180,7 @@ async def test_the_answer_is_that_of_the_attempt_whose_end_counts(
     two.runner.gate.set()
     await other
     assert ends(installation) == ["PluginExecutionCompleted"]
-    assert (await one.desk.get(execution_id)).result == PluginResult(True, "of the first")
+    assert (await one.desk.get(execution_id)).result == PluginAnswer(True, "of the first")
 
 
 async def test_a_job_that_comes_again_after_the_end_does_nothing(installation: Installation, one: Node) -> None:
@@ -269,7 +269,7 @@ async def test_what_runs_is_killed_on_the_node_that_runs_it(
     assert (one.runner.cancelled, ends(installation)) == (1, ["PluginExecutionFailed"])
     found = await two.desk.get(execution_id)
     assert (found.status, found.node_id) == ("cancelled", "one")
-    assert one.executions.active == 0
+    assert one.executions.admission.active == 0
 
 
 async def test_a_message_that_is_lost_only_costs_time(

@@ -10,6 +10,7 @@ from flexcore.domain.events import PLUGIN_AGGREGATE, PluginEvent, RecordedEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
 from flexcore.domain.manifest import PluginCommand, PluginManifest
 from flexcore.domain.plugin import Plugin
+from flexcore.domain.usage import ExecutionUsage
 
 START = datetime(2025, 8, 1, tzinfo=UTC)
 MANIFEST = PluginManifest(
@@ -114,3 +115,5 @@ def test_the_events_of_an_execution_say_what_ran_and_how_it_ended() -> None:
         "execution_id": "e", "operation": "run", "attempt": 1, "reason": "timed_out",
         "error": "too\N{REPLACEMENT CHARACTER}slow", "execution_time_ms": 9.0,
     }  # fmt: skip
+    used = record.completed(success=True, execution_time_ms=1.5, usage=ExecutionUsage(cpu_ms=1.0, peak_memory_bytes=7))
+    assert {"cpu_ms": 1.0, "peak_memory_bytes": 7}.items() <= used.data.items()

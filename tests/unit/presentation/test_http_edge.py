@@ -11,6 +11,7 @@ import pytest
 
 from flexcore.domain.errors import (
     Conflict,
+    ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
     InvalidInput,
@@ -194,6 +195,7 @@ def test_failures_become_problems(
     ("error", "status", "slug"),
     [
         (PluginFailed("broke", "e-1"), 500, "plugin-failed"),
+        (ExecutionKilled("took too much memory", "e-1"), 500, "execution-killed"),
         (ExecutionTimedOut("slow", "e-1"), 504, "execution-timed-out"),
     ],
 )

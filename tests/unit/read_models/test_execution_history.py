@@ -8,6 +8,7 @@ import pytest
 from flexcore.application.read_models.execution_history import ExecutionHistoryProjection, ExecutionRow
 from flexcore.domain.events import NewEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
+from flexcore.domain.usage import ExecutionUsage
 from tests.unit.read_models.histories import at, folded, recorded
 
 QUEUED, STARTED = "PluginExecutionQueued", "PluginExecutionStarted"
@@ -25,11 +26,12 @@ def e(**data: Any) -> dict[str, Any]:
 
 def test_an_execution_as_the_server_records_it() -> None:
     record = ExecutionRecord("e", "p", "run", {"node_id": "node1", "user_id": "ann", "correlation_id": "c"})
-    row = history(record.started(30), record.completed(success=True, execution_time_ms=12.5))
+    used = ExecutionUsage(cpu_ms=9.5, peak_memory_bytes=3 << 32)
+    row = history(record.started(30), record.completed(success=True, execution_time_ms=12.5, usage=used))
     assert row == ExecutionRow(
         execution_id="e", position=1, plugin_id="p", operation="run", status="completed", success=True,
         node_id="node1", attempt=1, user_id="ann", correlation_id="c", started_at=at(1), completed_at=at(2),
-        deadline=at(1) + timedelta(seconds=30), duration_ms=12.5,
+        deadline=at(1) + timedelta(seconds=30), duration_ms=12.5, cpu_ms=9.5, peak_memory_bytes=3 << 32,
     )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ def test_an_execution_as_the_server_records_it() -> None:
         (FailureReason.PLUGIN_FAILED, "failed"),
         (FailureReason.TIMED_OUT, "timed_out"),
         (FailureReason.CANCELLED, "cancelled"),
+        (FailureReason.KILLED, "killed"),
         ("node_lost", "node_lost"),
         ("something new", "failed"),
         (None, "failed"),
@@ -91,8 +94,9 @@ def test_odd_data_does_not_stop_the_fold(odd: Any) -> None:
     row = history(
         (QUEUED, e(operation=odd, pipeline_id=odd, step_id=odd)),
         (STARTED, e(timeout_seconds=odd, attempt=odd)),
-        (FAILED, e(reason=odd, error=odd, execution_time_ms=odd)),
+        (FAILED, e(reason=odd, error=odd, execution_time_ms=odd, cpu_ms=odd, peak_memory_bytes=odd)),
         metadata={"node_id": odd, "user_id": odd, "correlation_id": odd},
     )
     assert (row.status, row.deadline, row.duration_ms) == ("failed", None, None)
+    assert (row.cpu_ms, row.peak_memory_bytes) == (None, None)
     assert row.attempt in (1, 2)

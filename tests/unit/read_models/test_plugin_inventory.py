@@ -15,6 +15,7 @@ from flexcore.application.read_models.plugin_inventory import (
 from flexcore.domain.events import PLUGIN_LIFECYCLE, NewEvent, PluginEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
 from flexcore.domain.plugin import Plugin
+from flexcore.domain.usage import ExecutionUsage
 from tests.unit.read_models.histories import at, folded, recorded
 
 DATA = {
@@ -63,6 +64,18 @@ def test_executions_are_counted_by_how_they_ended() -> None:
     assert row.updated_at == at(1), "executions are no change of the plugin"
 
 
+def test_what_executions_used_is_known_of_those_that_were_measured() -> None:
+    record = ExecutionRecord("e", "p", "run", {})
+    row = inventory(
+        record.completed(success=True, execution_time_ms=10, usage=ExecutionUsage(4.0, 1000)),
+        record.completed(success=True, execution_time_ms=10, usage=ExecutionUsage(8.0, 3000)),
+        record.failed(FailureReason.KILLED, "broke", 30, ExecutionUsage(cpu_ms=0.0)),
+        record.completed(success=True, execution_time_ms=10),
+    )
+    found = statistics_of(row)
+    assert (found.average_cpu_ms, found.peak_memory_bytes) == (4.0, 3000)
+
+
 def test_a_second_attempt_is_no_second_execution() -> None:
     row = inventory(
         ("PluginExecutionStarted", {"attempt": 1}),
@@ -84,7 +97,11 @@ def test_a_plugin_without_executions_has_no_average() -> None:
 @pytest.mark.parametrize("odd", [None, True, -1, "long", [1], {}, 10**400, float("nan")])
 def test_odd_data_does_not_stop_the_fold(odd: Any) -> None:
     everything = dict.fromkeys(
-        (*DATA, "version", "success", "execution_time_ms", "attempt", "reason", "error", "execution_id"), odd
-    )
+        (
+            *DATA, "version", "success", "execution_time_ms", "attempt", "reason", "error", "execution_id",
+            "cpu_ms", "peak_memory_bytes",
+        ),
+        odd,
+    )  # fmt: skip
     row = inventory(*((event_type.value, everything) for event_type in PluginEvent))
     assert row.total_executions == 1

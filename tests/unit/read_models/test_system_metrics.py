@@ -5,22 +5,25 @@ from dataclasses import fields
 from flexcore.application.read_models.system_metrics import SystemMetricsProjection, SystemRow
 from flexcore.domain.events import PLUGIN_AGGREGATE, NewEvent, PipelineEvent, PluginEvent
 from flexcore.domain.execution import ExecutionRecord, FailureReason
+from flexcore.domain.usage import ExecutionUsage
 from tests.unit.domain.pipelines import Stream, step
 from tests.unit.read_models.histories import at, folded, recorded
 
 
 def test_every_execution_is_in_one_count_of_how_it_ended() -> None:
-    records = [ExecutionRecord(name, "p", "run", {}) for name in "abcdef"]
+    records = [ExecutionRecord(name, "p", "run", {}) for name in "abcdefg"]
     ends = [
         records[0].completed(success=True, execution_time_ms=1),
         records[1].completed(success=False, execution_time_ms=2),
         *(record.failed(reason, "why", 3) for record, reason in zip(records[2:5], FailureReason, strict=False)),
         NewEvent(PluginEvent.EXECUTION_FAILED, "p", PLUGIN_AGGREGATE, {"execution_id": "f", "reason": "node_lost"}),
+        records[6].failed(FailureReason.KILLED, "took too much", 3, ExecutionUsage(cpu_ms=0.5)),
     ]
     (row,) = folded(SystemMetricsProjection(), recorded(*(record.started(1) for record in records), *ends)).values()
     assert row == SystemRow(
-        executions_started=6, executions_completed=2, executions_unsuccessful=1, executions_failed=1,
-        executions_timed_out=1, executions_cancelled=1, executions_lost=1, execution_ms=12.0, last_execution=at(6),
+        executions_started=7, executions_completed=2, executions_unsuccessful=1, executions_failed=1,
+        executions_timed_out=1, executions_cancelled=1, executions_killed=1, executions_lost=1, execution_ms=15.0,
+        execution_cpu_ms=0.5, last_execution=at(7),
     )  # fmt: skip
 
 

@@ -5,14 +5,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
-from flexcore.application.read_models.facts import number, text, whole_number
+from flexcore.application.read_models.facts import count, number, text, whole_number
 from flexcore.domain.events import PLUGIN_AGGREGATE, PluginEvent, RecordedEvent
 
 MAX_PAGE: Final = 200
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands. `completed` means that the plugin answered, whatever its own verdict was."""
+    """Where an execution stands. `completed` means that the plugin answered, whatever its own verdict was.
+
+    `killed` is one that wanted more than it may have, such as memory.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -20,6 +23,7 @@ class ExecutionStatus(StrEnum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
+    KILLED = "killed"
     NODE_LOST = "node_lost"
 
 
@@ -28,6 +32,7 @@ UNFINISHED: Final = frozenset({ExecutionStatus.QUEUED, ExecutionStatus.RUNNING})
 _ENDS: Final = {
     "timed_out": ExecutionStatus.TIMED_OUT,
     "cancelled": ExecutionStatus.CANCELLED,
+    "killed": ExecutionStatus.KILLED,
     "node_lost": ExecutionStatus.NODE_LOST,
 }
 
@@ -57,6 +62,8 @@ class ExecutionRow:
     completed_at: datetime | None = None
     deadline: datetime | None = None
     duration_ms: float | None = None
+    cpu_ms: float | None = None
+    peak_memory_bytes: int | None = None
     error: str | None = None
 
 
@@ -102,7 +109,7 @@ class ExecutionHistoryProjection:
     """Folds the executions' events. One that has ended stays as it ended, whatever a late attempt still records."""
 
     name = "execution_history"
-    version = 1
+    version = 2
     row = ExecutionRow
     aggregate_types = (PLUGIN_AGGREGATE,)
     event_types = frozenset({
@@ -168,4 +175,6 @@ def _end(row: ExecutionRow, event: RecordedEvent, status: ExecutionStatus | None
     row.status = (status or ExecutionStatus.FAILED).value
     row.completed_at = event.timestamp
     row.duration_ms = number(event.data.get("execution_time_ms"))
+    row.cpu_ms = number(event.data.get("cpu_ms"))
+    row.peak_memory_bytes = count(event.data.get("peak_memory_bytes"))
     row.node_id = text(event.metadata.get("node_id")) or row.node_id

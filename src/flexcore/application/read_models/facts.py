@@ -26,3 +26,8 @@ def number(value: Any) -> float | None:
 def whole_number(value: Any) -> int | None:
     """Return a whole number from 0 up, as large as a column holds."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+
+
+def count(value: Any) -> int | None:
+    """Return a whole number from 0 up, as large as a wide column holds, such as a number of bytes."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

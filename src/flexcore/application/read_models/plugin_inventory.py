@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from flexcore.application.ports import ExecutionStatistics
-from flexcore.application.read_models.facts import number, text, whole_number
+from flexcore.application.read_models.facts import count, number, text, whole_number
 from flexcore.domain.events import PLUGIN_AGGREGATE, PluginEvent, RecordedEvent
 
 
 @dataclass(slots=True)
 class PluginRow:
     """One plugin. `versions` holds every version that was ever registered, `duration_ms` sums finished executions.
+
+    `cpu_ms` sums those of them whose use was measured, `peak_memory_bytes` is the most that one of them took.
 
     `total_executions` counts those that started; one whose node died is in no other count until it is given up.
     """
@@ -34,6 +36,9 @@ class PluginRow:
     successful_executions: int = 0
     failed_executions: int = 0
     duration_ms: float = 0.0
+    measured_executions: int = 0
+    cpu_ms: float = 0.0
+    peak_memory_bytes: int = 0
     last_execution: datetime | None = None
     last_failed: bool = False
 
@@ -58,6 +63,8 @@ def statistics_of(row: PluginRow) -> ExecutionStatistics:
         successful=row.successful_executions,
         failed=row.failed_executions,
         average_duration_ms=round(row.duration_ms / finished, 3) if finished else None,
+        average_cpu_ms=round(row.cpu_ms / row.measured_executions, 3) if row.measured_executions else None,
+        peak_memory_bytes=row.peak_memory_bytes or None,
         last_execution=row.last_execution,
         last_failed=row.last_failed,
     )
@@ -67,7 +74,7 @@ class PluginInventoryProjection:
     """Folds lifecycle and executions of each plugin."""
 
     name = "plugin_inventory"
-    version = 1
+    version = 2
     row = PluginRow
     aggregate_types = (PLUGIN_AGGREGATE,)
     event_types = frozenset(event.value for event in PluginEvent if event is not PluginEvent.EXECUTION_QUEUED)
@@ -103,6 +110,10 @@ def _finish(row: PluginRow, event: RecordedEvent, *, successful: bool) -> None:
     row.failed_executions += not successful
     row.duration_ms += number(event.data.get("execution_time_ms")) or 0.0
     row.last_failed = not successful
+    if (cpu_ms := number(event.data.get("cpu_ms"))) is not None:
+        row.measured_executions += 1
+        row.cpu_ms += cpu_ms
+    row.peak_memory_bytes = max(row.peak_memory_bytes, count(event.data.get("peak_memory_bytes")) or 0)
 
 
 def _live(row: PluginRow, event: RecordedEvent) -> None:

@@ -38,8 +38,10 @@ class SystemRow:
     executions_failed: int = 0
     executions_timed_out: int = 0
     executions_cancelled: int = 0
+    executions_killed: int = 0
     executions_lost: int = 0
     execution_ms: float = 0.0
+    execution_cpu_ms: float = 0.0
     last_execution: datetime | None = None
     pipelines_created: int = 0
     pipelines_deleted: int = 0
@@ -52,7 +54,7 @@ class SystemRow:
 
     def counters(self) -> dict[str, Any]:
         """Return what callers are shown: all but the name of the row; milliseconds to three digits."""
-        shown = asdict(self) | {"execution_ms": round(self.execution_ms, 3)}
+        shown = asdict(self) | {name: round(getattr(self, name), 3) for name in ("execution_ms", "execution_cpu_ms")}
         del shown["key"]
         return shown
 
@@ -69,7 +71,7 @@ class SystemMetricsProjection:
     """Counts."""
 
     name = "system_metrics"
-    version = 2
+    version = 3
     row = SystemRow
     aggregate_types = (PLUGIN_AGGREGATE, PIPELINE_AGGREGATE)
     event_types = frozenset({
@@ -102,7 +104,7 @@ class SystemMetricsProjection:
             case PluginEvent.EXECUTION_COMPLETED:
                 row.executions_completed += 1
                 row.executions_unsuccessful += event.data.get("success") is not True
-                row.execution_ms += number(event.data.get("execution_time_ms")) or 0.0
+                _add_up(row, event)
             case PluginEvent.EXECUTION_FAILED:
                 _fail(row, event)
             case _:
@@ -117,8 +119,15 @@ def _fail(row: SystemRow, event: RecordedEvent) -> None:
             row.executions_timed_out += 1
         case "cancelled":
             row.executions_cancelled += 1
+        case "killed":
+            row.executions_killed += 1
         case "node_lost":
             row.executions_lost += 1
         case _:
             row.executions_failed += 1
+    _add_up(row, event)
+
+
+def _add_up(row: SystemRow, event: RecordedEvent) -> None:
     row.execution_ms += number(event.data.get("execution_time_ms")) or 0.0
+    row.execution_cpu_ms += number(event.data.get("cpu_ms")) or 0.0

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from flexcore.application.executions import Executions
+from flexcore.application.admission import Admission
 from flexcore.application.jobs import Tasks
 from flexcore.application.runtime import Worker
 from flexcore.infrastructure.jobs.listener import Listener
@@ -33,9 +33,9 @@ class JobEngine:
         )
         self._take_over = TakeOver(self._database)
 
-    def probe(self, executions: Executions) -> JobQueueProbe:
+    def probe(self, admission: Admission) -> JobQueueProbe:
         """Return the health check of the queue and of this node's worker."""
-        return JobQueueProbe(self._database, self._worker, executions)
+        return JobQueueProbe(self._database, self._worker, admission)
 
     def worker(self) -> Worker:
         """Tell how this node's worker fares."""

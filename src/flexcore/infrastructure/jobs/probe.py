@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from flexcore.application.executions import Executions
+from flexcore.application.admission import Admission
 from flexcore.application.ports import ProbeResult
 from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.jobs.worker import JobWorker
@@ -24,10 +24,10 @@ class JobQueueProbe:
 
     name: Final = "job_queue"
 
-    def __init__(self, database: Database, worker: JobWorker, executions: Executions) -> None:
+    def __init__(self, database: Database, worker: JobWorker, admission: Admission) -> None:
         self._database = database
         self._worker = worker
-        self._executions = executions
+        self._admission = admission
 
     async def check(self) -> ProbeResult:
         """Count; raises Unavailable if the queue can't be read, or this node's worker does not reach it."""
@@ -39,7 +39,7 @@ class JobQueueProbe:
         return ProbeResult(
             None,
             f"{_count(waiting)} jobs wait, {doing} are being done, {self._worker.running} of at most "
-            f"{self._worker.concurrency} here; {self._executions.active} of {self._executions.slots} execution slots "
+            f"{self._worker.concurrency} here; {self._admission.active} of {self._admission.slots} execution slots "
             "busy",
         )
 

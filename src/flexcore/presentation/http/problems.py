@@ -11,6 +11,7 @@ from starlette.types import Send
 from flexcore.domain.errors import (
     Conflict,
     ExecutionCancelled,
+    ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
     InvalidInput,
@@ -117,6 +118,8 @@ def from_failure(error: FlexCoreError) -> HttpError:
             return HttpError(429, "too-busy", "Too busy", detail, headers=headers)
         case PluginFailed():
             return HttpError(500, "plugin-failed", "Plugin failed", detail, execution_id=error.execution_id)
+        case ExecutionKilled():
+            return HttpError(500, "execution-killed", "Execution killed", detail, execution_id=error.execution_id)
         case Unavailable():
             headers = {"retry-after": str(error.retry_after_seconds)}
             return HttpError(503, "unavailable", "Unavailable", detail, headers=headers)
