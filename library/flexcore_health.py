@@ -15,8 +15,6 @@ description:
   - A PostgreSQL or Redis is asked in its own protocol, without credentials, so that the one at fault is named even
     while FlexCore itself is dead. Its version, and whether FlexCore can log in to it, come from FlexCore's own answer.
   - An unhealthy service is data, not a failure of the module, unless O(fail_on_unhealthy) is set.
-  - Runs where the services can be reached, which is usually the FlexCore host. Where that host's Python lacks httpx,
-    it goes on under the interpreter of the deployed FlexCore, C(/opt/flexcore/current/bin/python).
 options:
   url:
     description:
@@ -37,16 +35,6 @@ options:
         description: Address of the service, as in O(url).
         type: str
         required: true
-  token:
-    description:
-      - Bearer token for FlexCore. Health needs none, unless the server is configured to ask for one.
-      - Falls back to the environment variable E(FLEXCORE_TOKEN).
-    type: str
-  api:
-    description: Generation of FlexCore's API. V(auto) finds it out.
-    type: str
-    choices: [auto, flexcore-v1, seed-2025, legacy-2025, gin-2025, s0-client]
-    default: auto
   timeout:
     description: Seconds for each target, all its retries included.
     type: float
@@ -57,7 +45,8 @@ options:
       - A target whose turn does not come in this time is C(UNKNOWN).
     type: float
   retries:
-    description: How many more times a target that is not healthy is asked before its verdict counts.
+    description:
+      - How many more times a target that is not healthy is asked before its verdict counts.
     type: int
     default: 0
   max_response_time_ms:
@@ -85,13 +74,6 @@ options:
     description: Whether the task fails when a target is not healthy.
     type: bool
     default: false
-  ca_path:
-    description: File with the authorities to trust for HTTPS. By default those of the system.
-    type: path
-  validate_certs:
-    description: Whether to check the server's certificate.
-    type: bool
-    default: true
 attributes:
   check_mode:
     description: The module only reads, and does the same in check mode, but for the waiting.
@@ -99,6 +81,8 @@ attributes:
   diff_mode:
     description: Nothing is changed, so there is no difference to show.
     support: none
+extends_documentation_fragment:
+  - flexcore
 author:
   - FlexCore Ops contributors
 """
@@ -180,48 +164,43 @@ waited_seconds:
 
 import asyncio
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flexcore_client.ansible_module import (
-    connection_options,
-    protect,
-    reporting_errors,
-    require_httpx,
-    tls_options,
-)
+from ansible.module_utils.flexcore_client.address import password_in
+from ansible.module_utils.flexcore_client.ansible_module import FlexCoreModule, argument_spec
 from ansible.module_utils.flexcore_client.clock import SystemClock
 from ansible.module_utils.flexcore_client.fanout import CheckOptions, check_all
 from ansible.module_utils.flexcore_client.retry import RetryPolicy
 from ansible.module_utils.flexcore_client.targets import parse_targets
 from ansible.module_utils.flexcore_client.waiter import wait_until
 
-ARGUMENT_SPEC = {
-    **connection_options(),
-    "targets": {
+ARGUMENT_SPEC = argument_spec(
+    targets={
         "type": "list",
         "elements": "dict",
         "options": {"name": {"type": "str"}, "url": {"type": "str", "required": True}},
     },
-    "deadline": {"type": "float"},
-    "retries": {"type": "int", "default": 0},
-    "max_response_time_ms": {"type": "float"},
-    "wait": {"type": "bool", "default": False},
-    "wait_timeout": {"type": "float", "default": 60.0},
-    "wait_interval": {"type": "float", "default": 1.0},
-    "wait_stable": {"type": "int", "default": 1},
-    "fail_on_unhealthy": {"type": "bool", "default": False},
-}
+    deadline={"type": "float"},
+    retries={"type": "int", "default": 0},
+    max_response_time_ms={"type": "float"},
+    wait={"type": "bool", "default": False},
+    wait_timeout={"type": "float", "default": 60.0},
+    wait_interval={"type": "float", "default": 1.0},
+    wait_stable={"type": "int", "default": 1},
+    fail_on_unhealthy={"type": "bool", "default": False},
+)
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    require_httpx(module)
+    module = FlexCoreModule(ARGUMENT_SPEC)
     asked = module.params
     waiting = asked["wait"] and not module.check_mode
-    entries = asked["targets"] or ([{"url": asked["url"]}] if asked["url"] else [])
-    protect(module, [entry["url"] for entry in entries])
-    with reporting_errors(module):
-        targets = parse_targets(entries, asked["token"], asked["api"])
-        waited = asyncio.run(check(asked, waiting, targets, tls_options(module)))
+    url = module.connection_options["url"]
+    entries = asked["targets"] or ([{"url": url}] if url else [])
+    module.hide(password_in(entry["url"]) for entry in entries)
+    with module.reporting_errors():
+        connection = module.connection()
+        targets = parse_targets(entries, connection.token, connection.api)
+        module.warn_of_plain_http([entry["url"] for entry in entries])
+        waited = asyncio.run(check(asked, waiting, targets, connection))
     results = [result.to_dict() for result in waited.last]
     answer = {"changed": False, "healthy": all(result.healthy for result in waited.last), "targets": results}
     if waiting:
@@ -233,13 +212,13 @@ def main():
     module.exit_json(**answer)
 
 
-async def check(asked, waiting, targets, tls):
+async def check(asked, waiting, targets, connection):
     options = CheckOptions(
         timeout=asked["timeout"],
         deadline=asked["deadline"],
         max_response_time_ms=asked["max_response_time_ms"],
         retry=RetryPolicy(retries=asked["retries"]),
-        tls=tls,
+        connection=connection,
     )
     clock = SystemClock()
     return await wait_until(

@@ -10,9 +10,7 @@ short_description: Read the log of a FlexCore
 version_added: "0.1.0"
 description:
   - Returns the newest log records of a FlexCore, newest last, from the server itself or from the journal of its host.
-  - Runs on FlexCore's host. Where that host's Python lacks httpx, it goes on under the interpreter of the deployed
-    FlexCore, C(/opt/flexcore/current/bin/python). The journal alone needs no httpx.
-  - Reading the journal takes root, or membership of the group C(systemd-journal).
+  - Runs on FlexCore's host. Reading the journal takes root, or membership of the group C(systemd-journal).
 options:
   lines:
     description: How many records to return at most, 1 to 10000.
@@ -25,51 +23,49 @@ options:
   since:
     description: Only records from this time on. RFC 3339, or an age such as V(30s), V(15m), V(2h) or V(1d).
     type: str
+  until:
+    description: Only records up to this time, in the forms of O(since).
+    type: str
+  component:
+    description: Only records of this part of the server, such as V(postgres).
+    type: str
+  pattern:
+    description: Only records in whose message or fields this regular expression (Python's) occurs.
+    type: str
+  fail_on_match:
+    description:
+      - Whether the task fails when there is a record that is asked for, for example one of O(level=error).
+      - The records are in the result all the same.
+    type: bool
+    default: false
   source:
     description:
       - Where to read. V(http) asks the server. V(journald) reads the journal of the host, also when FlexCore is dead.
-      - V(auto) asks the server, and reads the journal with a warning when the server gives none.
+        V(file) reads the file O(path).
+      - V(auto) takes the first of these that gives any records, with a warning when it is not the first choice.
     type: str
-    choices: [auto, http, journald]
+    choices: [auto, http, journald, file]
     default: auto
   unit:
     description: The unit to read from the journal.
     type: str
     default: flexcore.service
+  path:
+    description: A log file on the host, of JSON objects or text, one a line. Without one, O(source=auto) looks at none.
+    type: path
   url:
     description:
       - Address of FlexCore, C(http://host:port) or C(https://host:port). It must not hold user information.
       - Falls back to the environment variable E(FLEXCORE_URL).
-      - Without one, O(source=auto) reads the journal.
+      - Without one, O(source=auto) does not ask the server.
     type: str
-  token:
-    description:
-      - Bearer token for FlexCore.
-      - Falls back to the environment variable E(FLEXCORE_TOKEN).
-    type: str
-  api:
-    description: Generation of FlexCore's API. V(auto) finds it out.
-    type: str
-    choices: [auto, flexcore-v1, seed-2025, legacy-2025, gin-2025, s0-client]
-    default: auto
   timeout:
-    description: Seconds for the whole call, all its retries included.
+    description: Seconds for each place that is read, all retries included.
     type: float
     default: 5.0
-  ca_path:
-    description: File with the authorities to trust for HTTPS. By default those of the system.
-    type: path
-  validate_certs:
-    description: Whether to check the server's certificate.
-    type: bool
-    default: true
-attributes:
-  check_mode:
-    description: The module only reads, and does the same in check mode.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is no difference to show.
-    support: none
+extends_documentation_fragment:
+  - flexcore
+  - flexcore.reads
 author:
   - FlexCore Ops contributors
 """
@@ -82,6 +78,15 @@ EXAMPLES = r"""
     level: error
     since: 15m
   register: log
+
+- name: Fail when anything went wrong since the upgrade began
+  flexcore_logs:
+    url: http://127.0.0.1:8080
+    token: "{{ flexcore_api_token }}"
+    level: error
+    since: "{{ upgrade_began }}"
+    pattern: "(?i)traceback|in-memory|data loss"
+    fail_on_match: true
 
 - name: Read why FlexCore does not start
   flexcore_logs:
@@ -126,61 +131,69 @@ records:
       type: dict
       sample: {"attempt": 3}
 source:
-  description: Where the records come from, http or journald.
+  description: Where the records come from, http, journald or file.
   returned: success
   type: str
   sample: http
 truncated:
-  description: Whether the search in the journal ended before enough records were found, for reasons of time or size.
+  description: Whether the search ended before O(lines) records were found, for reasons of time or size.
   returned: success
   type: bool
   sample: false
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.flexcore_client.ansible_module import (
-    connection_options,
-    flexcore_target,
-    reporting_errors,
-    require_httpx,
-    tls_options,
-)
+from ansible.module_utils.flexcore_client.ansible_module import FlexCoreModule, argument_spec
 from ansible.module_utils.flexcore_client.clock import SystemClock
+from ansible.module_utils.flexcore_client.errors import InputError
 from ansible.module_utils.flexcore_client.log_query import log_query
-from ansible.module_utils.flexcore_client.logs import SOURCES, read_logs
+from ansible.module_utils.flexcore_client.logs import SOURCES, LogPlaces, read_logs
 from ansible.module_utils.flexcore_client.normalise import LEVELS
 
-ARGUMENT_SPEC = {
-    **connection_options(),
-    "lines": {"type": "int", "default": 100},
-    "level": {"type": "str", "choices": list(LEVELS)},
-    "since": {"type": "str"},
-    "source": {"type": "str", "choices": list(SOURCES), "default": "auto"},
-    "unit": {"type": "str", "default": "flexcore.service"},
-}
+ARGUMENT_SPEC = argument_spec(
+    lines={"type": "int", "default": 100},
+    level={"type": "str", "choices": list(LEVELS)},
+    since={"type": "str"},
+    until={"type": "str"},
+    component={"type": "str"},
+    pattern={"type": "str"},
+    fail_on_match={"type": "bool", "default": False},
+    source={"type": "str", "choices": list(SOURCES), "default": "auto"},
+    unit={"type": "str", "default": "flexcore.service"},
+    path={"type": "path"},
+)
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    asked = module.params
-    over_http = asked["source"] == "http" or (asked["source"] == "auto" and asked["url"])
-    if over_http:
-        require_httpx(module)
-    clock = SystemClock()
-    with reporting_errors(module):
-        read = read_logs(
-            flexcore_target(module) if over_http else None,
-            log_query(asked["lines"], asked["level"], asked["since"], clock.now()),
-            source=asked["source"],
-            unit=asked["unit"],
-            timeout=asked["timeout"],
-            tls=tls_options(module),
-            clock=clock,
-        )
+    module = FlexCoreModule(ARGUMENT_SPEC)
+    with module.reporting_errors():
+        read = find(module, SystemClock())
     if read.fallback_reason:
-        module.warn(f"{read.fallback_reason} The journal of {asked['unit']} was read instead.")
+        module.warn(f"{read.fallback_reason} The source {read.source} was read instead.")
     records = [record.to_dict() for record in read.records]
-    module.exit_json(changed=False, records=records, source=read.source, truncated=read.truncated)
+    answer = {"changed": False, "records": records, "source": read.source, "truncated": read.truncated}
+    if module.params["fail_on_match"] and records:
+        last = records[-1]
+        module.fail_json(msg=f"{len(records)} records match, the last one: {last['message']}", **answer)
+    module.exit_json(**answer)
+
+
+def find(module, clock):
+    asked = module.params
+    source = asked["source"]
+    if source == "file" and not asked["path"]:
+        raise InputError("path is missing: name the log file to read")
+    over_http = source == "http" or (source == "auto" and module.connection_options["url"])
+    query = log_query(
+        asked["lines"],
+        asked["level"],
+        asked["since"],
+        clock.now(),
+        until=asked["until"],
+        component=asked["component"],
+        pattern=asked["pattern"],
+    )
+    places = LogPlaces(module.target() if over_http else None, asked["unit"], asked["path"])
+    return read_logs(places, query, source=source, connection=module.connection(), clock=clock)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The module reference from what ansible-doc reads in the modules."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,8 +18,13 @@ def documentation(library: Path) -> dict[str, Any]:
         return {}
     # The ansible-doc of this interpreter's environment, whether or not that is activated.
     program = Path(sys.executable).with_name("ansible-doc")
+    fragments = library.parent / "plugins" / "doc_fragments"
     answer = subprocess.run(  # noqa: S603 - a fixed program and names of files here
-        [program, "--module-path", library, "--json", *names], capture_output=True, text=True, check=False
+        [program, "--module-path", library, "--json", *names],
+        env={**os.environ, "ANSIBLE_DOC_FRAGMENT_PLUGINS": str(fragments)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if answer.returncode:
         raise RuntimeError(f"ansible-doc cannot read the modules in {library}: {answer.stderr.strip()}")

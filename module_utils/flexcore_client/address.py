@@ -32,8 +32,21 @@ class Address:
     @property
     def url(self) -> str:
         """The address as a URL, without a trailing slash."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.prefix}"
+        return self.origin + self.prefix
+
+    @property
+    def origin(self) -> str:
+        """The address as a URL without its prefix."""
+        return f"{self.scheme}://{self._bracketed}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the header Host has them; the port only where it is not the scheme's own."""
+        return self._bracketed if self.port == DEFAULT_PORTS[self.scheme] else f"{self._bracketed}:{self.port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def is_loopback(self) -> bool:

@@ -1,4 +1,4 @@
-"""A FlexCore as its users see it: plugins and logs, whichever dialect it speaks."""
+"""A FlexCore as its users see it, whichever dialect it speaks, with its errors in its own words."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from typing import Any
 from urllib.parse import quote
 
 from . import normalise
-from .dialects import Dialect, detect, forced_dialect
+from .dialects import DIALECTS, Dialect, detect, forced_dialect
 from .errors import ClientError, FailureKind
-from .log_query import LogQuery
+from .log_query import MOST_LINES, LogQuery
 from .models import LogRecord, PluginInfo
 from .targets import Target
-from .transport import Answer, HttpTransport
+from .transport import Answer, HttpTransport, json_body
 
 PAGE = 50
 # More pages than this are a server that repeats itself.
 MOST_PAGES = 200
 LOG_ROUTES = ("/api/v1/flexcore/logs", "/api/v1/logs")
+OURS = DIALECTS["flexcore-v1"]
+REDIRECTED = "a redirect, which is not followed"
 
 
 class FlexCoreClient:
-    """Reads one FlexCore over a transport; every method raises ClientError when the server gives no usable answer."""
+    """Asks one FlexCore over a transport; every method raises ClientError when the server gives no usable answer."""
 
     def __init__(self, target: Target, transport: HttpTransport) -> None:
-        self._target = target
+        self.url = target.address.url
+        self.clock = transport.clock
+        self.evidence = f"forced by api: {target.api}"
         self._transport = transport
         self._dialect = forced_dialect(target.api)
 
@@ -32,24 +36,75 @@ class FlexCoreClient:
         """Find out once which dialect the server speaks; an unknown one is ClientError (unsupported)."""
         if self._dialect is None:
             health = self._decoded(await self._transport.get("/health"), also=(503,))
-            self._dialect, evidence = await detect(health, self._get)
+            self._dialect, self.evidence = await detect(health, self.get)
             if self._dialect is None:
-                raise self._unsupported(f"this is no FlexCore API that the client knows ({evidence})")
+                raise self.unsupported(f"this is no FlexCore API that the client knows ({self.evidence})")
         return self._dialect
 
-    async def plugins(self) -> list[PluginInfo]:
-        """Return all plugins, in the server's order."""
+    async def require(self, offer: str) -> None:
+        """Raise ClientError (unsupported) unless the server speaks our own dialect, the only one with ``offer``."""
         dialect = await self.dialect()
-        if not dialect.paged:
-            return self._plugins_in(await self._offered(dialect.plugins, "plugins", dialect))
-        found: list[PluginInfo] = []
+        if dialect is not OURS:
+            raise self.unsupported(f"this server ({dialect.name}) does not offer {offer}")
+
+    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """GET ``path`` and decode the answer."""
+        return self._decoded(await self._transport.get(path, params))
+
+    async def find(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
+        """GET one thing; None when the server says that there is none."""
+        answer = await self._transport.get(path, params)
+        if answer.status == 404 and self._words(answer) is not None:
+            return None
+        return self.mapping(answer)
+
+    async def change(
+        self,
+        method: str,
+        path: str,
+        document: Any = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        key: str | None = None,
+        idempotent: bool | None = None,
+        total: float | None = None,
+    ) -> dict[str, Any]:
+        """Have something changed, and return what the server says about it, nothing for 204.
+
+        With a ``key`` the server does it once however often it is asked, and the request carries the key as its
+        correlation id too, so that what came of it can be found again.
+        """
+        headers = {"idempotency-key": key, "x-correlation-id": key} if key else None
+        answer = await self._transport.request(
+            method,
+            path,
+            params,
+            None if document is None else json_body(document),
+            headers=headers,
+            idempotent=True if key else idempotent,
+            total=total,
+        )
+        return {} if answer.status == 204 else self.mapping(answer)
+
+    async def pages(self, path: str, name: str, params: Mapping[str, str] | None = None) -> list[Any]:
+        """Read a whole list that comes in pages by offset."""
+        found: list[Any] = []
         for page in range(MOST_PAGES):
-            document = await self._get(dialect.plugins, {"limit": str(PAGE), "offset": str(page * PAGE)})
-            part = self._plugins_in(document)
+            asked = {**(params or {}), "limit": str(PAGE), "offset": str(page * PAGE)}
+            part = self.items(await self.get(path, asked), name)
             found += part
             if len(part) < PAGE:
                 break
         return found
+
+    async def plugins(self) -> list[PluginInfo]:
+        """Return all plugins, in the server's order."""
+        dialect = await self.dialect()
+        if dialect.paged:
+            items = await self.pages(dialect.plugins, "plugins")
+        else:
+            items = self.items(await self._offered(dialect.plugins, "plugins", dialect), "plugins")
+        return [plugin for plugin in map(normalise.plugin, items) if plugin is not None]
 
     async def plugin(self, plugin_id: str) -> PluginInfo | None:
         """Return one plugin, None when the server has none of this id."""
@@ -57,81 +112,97 @@ class FlexCoreClient:
         if not dialect.paged:
             # Other dialects have no such route, or one that answers for any name.
             return next((plugin for plugin in await self.plugins() if plugin.id == plugin_id), None)
-        answer = await self._transport.get(f"{dialect.plugins}/{quote(plugin_id, safe='')}")
-        return None if answer.status == 404 else normalise.plugin(self._decoded(answer))
+        found = await self.find(f"{dialect.plugins}/{quote(plugin_id, safe='')}")
+        return None if found is None else normalise.plugin(found)
 
     async def logs(self, query: LogQuery) -> list[LogRecord]:
         """Return the newest log records that ``query`` asks for, newest last."""
+        return (await self.log_read(query))[0]
+
+    async def log_read(self, query: LogQuery) -> tuple[list[LogRecord], bool]:
+        """Return the same, and whether older records that nobody looked at might have been wanted too."""
         for route in LOG_ROUTES:
-            full = route == LOG_ROUTES[0]
+            asked = query.parameters()
             # The route of the client guide knows the number of lines only: what it gives is filtered here.
-            answer = await self._transport.get(route, query.parameters() if full else {"lines": str(query.lines)})
+            asked = asked if route == LOG_ROUTES[0] else {"lines": asked["lines"]}
+            answer = await self._transport.get(route, asked)
             if answer.status == 404:
                 continue
             items = normalise.items_of(self._decoded(answer), "logs")
             if items is None:
-                raise self._bad_body(answer, "has no list of logs")
-            return query.select([normalise.log_record(item) for item in items])
-        raise self._unsupported("this server does not offer its logs over HTTP")
+                raise self.bad_body(f"GET {self.url}{route}", "has no list of logs")
+            found = query.select([normalise.log_record(item) for item in items])
+            return found, len(items) >= MOST_LINES and len(found) < query.lines
+        raise self.unsupported("this server does not offer its logs over HTTP")
 
-    def _plugins_in(self, document: Any) -> list[PluginInfo]:
-        items = normalise.items_of(document, "plugins")
-        if items is None:
-            raise ClientError(
-                FailureKind.BAD_BODY,
-                what=f"Reading the plugins of {self._target.address.url}",
-                reason="the answer has no list of plugins",
-                next_step="Check the server's version, or force its API with the option api.",
-            )
-        return [plugin for plugin in map(normalise.plugin, items) if plugin is not None]
+    def items(self, document: Any, name: str) -> list[Any]:
+        """Return the list ``name`` of an answer."""
+        found = normalise.items_of(document, name)
+        if found is None:
+            raise self.bad_body(f"Reading the {name} of {self.url}", f"has no list of {name}")
+        return found
+
+    def mapping(self, answer: Answer) -> dict[str, Any]:
+        """Return a good answer that has to be an object."""
+        document = self._decoded(answer)
+        if not isinstance(document, dict):
+            raise self.bad_body(f"{answer.method} {self.url}{answer.path}", "is no JSON object")
+        return document
+
+    def bad_body(self, what: str, reason: str) -> ClientError:
+        """Build the error for an answer of another form than the dialect has."""
+        return ClientError(
+            FailureKind.BAD_BODY,
+            what=what,
+            reason=f"the answer {reason}",
+            next_step="Check the server's version, or force its API with the option api.",
+        )
+
+    def unsupported(self, reason: str) -> ClientError:
+        """Build the error for what the server does not have."""
+        return ClientError(
+            FailureKind.UNSUPPORTED,
+            what=f"Asking {self.url}",
+            reason=reason,
+            next_step="Use a server that offers it, or another source.",
+        )
 
     async def _offered(self, path: str, name: str, dialect: Dialect) -> Any:
         answer = await self._transport.get(path)
         if answer.status == 404:
-            raise self._unsupported(f"this server ({dialect.name}) does not offer {name}: {path} is 404")
+            raise self.unsupported(f"this server ({dialect.name}) does not offer {name}: {path} is 404")
         return self._decoded(answer)
-
-    async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        return self._decoded(await self._transport.get(path, params))
 
     def _decoded(self, answer: Answer, also: tuple[int, ...] = ()) -> Any:
         """Decode a good answer; anything else becomes an error in the server's own words."""
-        if answer.status == 200 or answer.status in also:
+        if 200 <= answer.status < 300 or answer.status in also:
             return answer.json()
-        what = f"GET {self._target.address.url}{answer.path}"
+        words = self._words(answer)
+        if answer.status == 405 or (answer.status == 404 and words is None):
+            raise self.unsupported(f"this server does not offer {answer.method} {answer.path}: {answer.status}")
+        kind = FailureKind.HTTP_STATUS
         if answer.status == 401:
             reason, step = "401, the token is missing or not accepted", "Give a valid token (option token)."
         elif answer.status == 403:
-            reason, step = "403, the token does not allow this", "Use a token with a role that may read this."
+            said = f": {words}" if words else ""
+            reason, step = f"403, the token does not allow this{said}", "Use a token with a role that allows this."
         elif 300 <= answer.status < 400:
-            reason, step = f"{answer.status}, a redirect, which is not followed", "Give FlexCore's own address."
+            reason, step = f"{answer.status}, {REDIRECTED}", "Give FlexCore's own address."
         else:
-            words = self._words(answer)
             kind = FailureKind.HTTP_STATUS if words is None else FailureKind.API_ERROR
             reason = f"answered {answer.status}: {words or answer.text or 'an empty body'}"
             step = "Read the server's log for the cause." if answer.status >= 500 else "Check the request."
-            raise ClientError(kind, what=what, reason=reason, next_step=step, http_status=answer.status)
-        raise ClientError(FailureKind.HTTP_STATUS, what=what, reason=reason, next_step=step, http_status=answer.status)
+        raise ClientError(
+            kind,
+            what=f"{answer.method} {self.url}{answer.path}",
+            reason=reason,
+            next_step=step,
+            http_status=answer.status,
+        )
 
-    def _words(self, answer: Answer) -> str | None:
+    @staticmethod
+    def _words(answer: Answer) -> str | None:
         try:
             return normalise.error_text(answer.json())
         except ClientError:
             return None
-
-    def _bad_body(self, answer: Answer, reason: str) -> ClientError:
-        return ClientError(
-            FailureKind.BAD_BODY,
-            what=f"GET {self._target.address.url}{answer.path}",
-            reason=f"the answer {reason}",
-            next_step="Check the server's version, or force its API with the option api.",
-            http_status=answer.status,
-        )
-
-    def _unsupported(self, reason: str) -> ClientError:
-        return ClientError(
-            FailureKind.UNSUPPORTED,
-            what=f"Asking {self._target.address.url}",
-            reason=reason,
-            next_step="Use a server that offers it, or another source.",
-        )

@@ -7,10 +7,12 @@ shown without user information, and text that a server sent is scrubbed of the t
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 
 class FailureKind(str, enum.Enum):
-    """Why a call gave no usable answer."""
+    """Why a call gave no usable answer; one that did is ok, and has an answer instead."""
 
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
@@ -27,7 +29,7 @@ class ClientError(Exception):
 
     ``reason`` is short enough for a table cell ("connection refused"), ``str(error)`` is the whole sentence.
     ``phase`` names where the time ran out: resolve, connect, tls, send, first byte, body or total.
-    ``retry_after`` is in seconds, when the server asked for a pause.
+    ``facts`` is what a program may want to know of the failure beyond its kind, such as the fields that were wrong.
     """
 
     def __init__(
@@ -40,7 +42,7 @@ class ClientError(Exception):
         transient: bool = False,
         phase: str | None = None,
         http_status: int | None = None,
-        retry_after: float | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(f"{what}: {reason}. {next_step}")
         self.kind = kind
@@ -50,7 +52,7 @@ class ClientError(Exception):
         self.transient = transient
         self.phase = phase
         self.http_status = http_status
-        self.retry_after = retry_after
+        self.facts = dict(facts or {})
 
 
 class InputError(ValueError):

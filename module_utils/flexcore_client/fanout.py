@@ -8,20 +8,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .clock import Clock, Deadline, SystemClock
+from .connection import Connection
 from .evidence import reconcile
+from .exchange import Timeouts
 from .health import check_service, unchecked
-from .http_library import warm_up
 from .models import HealthStatus, ServiceHealth
 from .retry import NO_RETRIES, RetryPolicy
 from .targets import Target
-from .transport import TlsOptions, tls_context
+from .tls import tls_context
 
 CONCURRENCY = 100
+NO_PHASE_LIMITS = Timeouts(connect=math.inf, read=math.inf)
 
 
 @dataclass(frozen=True)
 class CheckOptions:
     """``timeout`` is seconds per target with all its retries; ``deadline`` is seconds for the whole call.
+
+    The timeouts of ``connection`` limit the phases of each request within ``timeout``, its total is not looked at.
 
     Without a deadline the call takes at most ``timeout`` for each ``concurrency`` targets. A healthy service that
     took more than ``max_response_time_ms`` is degraded. ``retry`` repeats a check whose verdict is not healthy.
@@ -32,7 +36,7 @@ class CheckOptions:
     concurrency: int = CONCURRENCY
     max_response_time_ms: float | None = None
     retry: RetryPolicy = NO_RETRIES
-    tls: TlsOptions = field(default_factory=TlsOptions)
+    connection: Connection = field(default_factory=lambda: Connection(timeouts=NO_PHASE_LIMITS))
 
 
 def check(
@@ -47,14 +51,12 @@ async def check_all(
 ) -> list[ServiceHealth]:
     """Check all targets and return their verdicts in the same order.
 
-    Never raises for what a server does, but InputError for authorities that cannot be read.
+    Never raises for what a server does, but InputError for certificates that cannot be read.
     """
     chosen, time = options or CheckOptions(), clock or SystemClock()
     schemes = {target.address.scheme for target in targets if target.address.service == "flexcore"}
-    if schemes:
-        await warm_up()
     for scheme in schemes:
-        tls_context(chosen.tls, scheme)
+        tls_context(chosen.connection.tls, scheme)
     whole = Deadline(time, math.inf if chosen.deadline is None else chosen.deadline)
     gate = asyncio.Semaphore(chosen.concurrency)
 
@@ -73,7 +75,7 @@ async def _check_until_settled(target: Target, options: CheckOptions, clock: Clo
     attempt = 0
     while True:
         attempt += 1
-        result = _with_threshold(await check_service(target, deadline, clock, options.tls), options)
+        result = _with_threshold(await check_service(target, deadline, clock, options.connection), options)
         if result.healthy:
             return result
         pause = options.retry.delay(attempt, None, deadline.remaining)

@@ -7,6 +7,7 @@ from typing import Any, Callable, NamedTuple
 
 from .address import Address
 from .clock import Clock, Deadline, rfc3339
+from .connection import Connection
 from .dialects import Dialect, detect, forced_dialect
 from .errors import ClientError, FailureKind
 from .models import HealthStatus, ServiceHealth
@@ -14,7 +15,7 @@ from .normalise import components, error_text, health_status, optional_text, upt
 from .retry import NO_RETRIES
 from .targets import Target
 from .text import printable
-from .transport import Answer, HttpTransport, Timeouts, TlsOptions
+from .transport import Answer, HttpTransport
 from .wire import probe
 
 HEALTH_PATH = "/health"
@@ -29,20 +30,13 @@ VERDICT_OF_FAILURE = {
 CONSEQUENCE_OF = {"event_store": "postgresql", "job_queue": "postgresql"}
 
 
-async def check_service(target: Target, deadline: Deadline, clock: Clock, tls: TlsOptions) -> ServiceHealth:
+async def check_service(target: Target, deadline: Deadline, clock: Clock, connection: Connection) -> ServiceHealth:
     """Return the verdict on ``target``, within ``deadline`` and without an exception for anything a server does."""
     try:
         if target.address.service != "flexcore":
             return await _check_wire(target, deadline, clock)
-        timeouts = Timeouts(connect=deadline.seconds, read=deadline.seconds, total=deadline.seconds)
-        async with HttpTransport(
-            target.address,
-            token=target.token,
-            timeouts=timeouts,
-            tls=tls,
-            retry=NO_RETRIES,
-            deadline=deadline,
-            clock=clock,
+        async with connection.transport(
+            target.address, clock, token=target.token, deadline=deadline, retry=NO_RETRIES
         ) as transport:
             return await _check_flexcore(target, transport, clock)
     except ClientError as error:

@@ -1,7 +1,8 @@
 """httpx, if this interpreter has it.
 
-A managed host's own Python usually lacks httpx while FlexCore's virtual environment has it, so the import may fail
-here without failing the module: it asks ``HTTPX_IMPORT_ERROR`` and starts again under the other interpreter.
+Only the way through a proxy needs it. A managed host's own Python usually lacks httpx while FlexCore's virtual
+environment has it, so the import may fail here without failing the module: it asks ``HTTPX_IMPORT_ERROR`` and starts
+again under the other interpreter.
 """
 
 from __future__ import annotations
@@ -24,13 +25,3 @@ except ImportError:
 finally:
     if _unused_command_line:
         del sys.modules["httpx._main"]
-
-
-async def warm_up() -> None:
-    """Load what httpx loads at its first connection, whose time would otherwise be taken for the server's."""
-    try:
-        import anyio.lowlevel
-        import httpcore  # noqa: F401, the import is the purpose
-    except ImportError:
-        return
-    await anyio.lowlevel.checkpoint()

@@ -53,6 +53,8 @@ def read_journal(
     command = [program, "--unit", unit, "--output", "json", "--all", "--reverse", "--no-pager", "--quiet"]
     if query.since is not None:
         command += ["--since", f"@{query.since.timestamp():.6f}"]
+    if query.until is not None:
+        command += ["--until", f"@{query.until.timestamp():.6f}"]
     found: list[LogRecord] = []
     truncated = False
     with tempfile.TemporaryFile() as said:

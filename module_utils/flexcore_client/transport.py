@@ -1,81 +1,54 @@
-"""One GET after another to one server over httpx: phases, deadline, retries, capped bodies, and errors with a kind.
+"""Calls to one server: who asks, phases, deadline, retries, circuit breaker, capped bodies, and errors with a kind.
 
-The library's exceptions stop here. What leaves is an Answer, whatever its status, or a ClientError.
+The exceptions of the network stop here. What leaves is an Answer, whatever its status, or a ClientError.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from .address import Address
+from .breaker import CircuitBreaker
 from .clock import Clock, Deadline, SystemClock
+from .credentials import LOGIN_PATH, RENEW_AFTER, Login, is_token
+from .direct_exchange import DirectExchange
 from .errors import ClientError, FailureKind, InputError
-from .http_library import httpx
+from .exchange import BodyTooLargeError, Exchange, Progress, RawAnswer, Timeouts
+from .http_message import Body, NotHttpError, Request
 from .retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_seconds
 from .text import HIDDEN, printable
-from .transport_errors import explain_failure, explain_timeout
+from .tls import TlsOptions, tls_context
+from .transport_errors import NEXT_NOT_HTTP, explain_failure, explain_timeout
+
+__all__ = ["MAX_BODY_BYTES", "Answer", "HttpTransport", "Timeouts", "TlsOptions", "json_body"]
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 USER_AGENT = "flexcore-client"
-# What httpx is doing, as its trace hook tells it, in the words of an operator.
-PHASE_OF_TRACE = {
-    "connection.connect_tcp.started": "connect",
-    "connection.start_tls.started": "tls",
-    "http11.send_request_headers.started": "send",
-    "http11.receive_response_headers.started": "first byte",
-    "http11.receive_response_body.started": "body",
-}
+IDEMPOTENT_METHODS = frozenset({"GET", "PUT", "DELETE"})
 
 
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds: ``connect`` covers name resolution, TCP and TLS, ``read`` each wait, ``total`` all attempts."""
-
-    connect: float = 3.0
-    read: float = 5.0
-    total: float = 5.0
-
-
-@dataclass(frozen=True)
-class TlsOptions:
-    """Whom to trust: the system's authorities, or those in ``ca_path``; ``validate`` false trusts anybody."""
-
-    ca_path: str | None = None
-    validate: bool = True
-
-
-@functools.lru_cache(maxsize=8)
-def tls_context(tls: TlsOptions, scheme: str) -> ssl.SSLContext:
-    """Build the context once for all servers: loading the authorities takes 30 ms, which plain HTTP is spared.
-
-    Raises InputError when ``ca_path`` cannot be read.
-    """
-    if scheme != "https":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def json_body(document: Any) -> Body:
+    """Return ``document`` as the body of a request; raises InputError for what JSON does not know."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca_path)
-    except OSError as error:
-        reason = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise InputError(f"ca_path {tls.ca_path} cannot be used: {reason}") from None
-    if not tls.validate:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        raw = json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"this cannot be sent as JSON: {error}") from None
+    return Body("application/json", len(raw), lambda: iter((raw,)))
 
 
 @dataclass(frozen=True)
 class Answer:
     """A complete answer; ``elapsed_ms`` runs from the start of the attempt to the last byte.
 
-    A server that echoes the token does not get it into a message: it is blotted out of the body.
+    A server that echoes the token or password does not get it into a message: they are blotted out of the body.
     """
 
+    method: str
     path: str
     status: int
     headers: Mapping[str, str]
@@ -96,7 +69,7 @@ class Answer:
             shown = f" that begins {self.text[:80]!r}" if self.body else ", empty"
             raise ClientError(
                 FailureKind.BAD_BODY,
-                what=f"GET {self.path}",
+                what=f"{self.method} {self.path}",
                 reason=f"answered {self.status} with a body that is not JSON ({printable(kind)}{shown})",
                 next_step="Check that the address is FlexCore's and not a proxy's or another service's.",
                 http_status=self.status,
@@ -104,117 +77,170 @@ class Answer:
 
 
 class HttpTransport:
-    """Asks one server; use it as an asynchronous context manager."""
+    """Asks one server; use it as an asynchronous context manager.
+
+    ``timeouts.total`` is for each call with all its attempts. A ``deadline`` is for all calls together instead.
+    """
 
     def __init__(
         self,
         address: Address,
         *,
         token: str | None = None,
+        login: Login | None = None,
         timeouts: Timeouts | None = None,
         tls: TlsOptions | None = None,
+        proxy: str | None = None,
         retry: RetryPolicy | None = None,
+        breaker: CircuitBreaker | None = None,
         deadline: Deadline | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.address = address
+        self.clock = clock or SystemClock()
         self._token = token
+        self._login = None if token else login
+        self._renew_at = 0.0
+        self._secrets = [secret for secret in (token, login.password if login else None) if secret]
         self._timeouts = timeouts or Timeouts()
         self._retry = retry or RetryPolicy()
-        self._clock = clock or SystemClock()
-        self._deadline = deadline or Deadline(self._clock, self._timeouts.total)
-        self._pool = httpx.AsyncHTTPTransport(
-            verify=tls_context(tls or TlsOptions(), address.scheme),
-            trust_env=False,
-            limits=httpx.Limits(max_connections=2, max_keepalive_connections=1),
-        )
+        self._breaker = breaker
+        self._deadline = deadline
+        self._exchange = _exchange(address, tls or TlsOptions(), proxy)
 
     async def __aenter__(self) -> HttpTransport:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self._pool.aclose()
+        await self._exchange.close()
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
-        """GET ``path`` and return whatever came back; raises ClientError when nothing usable did.
+        """GET ``path``; see ``request``."""
+        return await self.request("GET", path, params)
 
-        Connection failures and the statuses that mean "not now" are tried again within the deadline, as the retry
-        policy says. Redirects are not followed: a token must not travel to where another server points.
+    async def request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        idempotent: bool | None = None,
+        total: float | None = None,
+    ) -> Answer:
+        """Ask, and return whatever came back; raises ClientError when nothing usable did.
+
+        Where asking twice does no more than asking once (``idempotent``; by default GET, PUT and DELETE are),
+        connection failures and the statuses that mean "not now" are tried again within ``total`` seconds, as the
+        retry policy says. Redirects are not followed: a token must not travel to where another server points.
         """
+        deadline = self._deadline or Deadline(self.clock, total or self._timeouts.total)
+        again = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
+        if self._login is not None and path != LOGIN_PATH:
+            await self._log_in(self._login, deadline)
+        target = self.address.prefix + path + ("?" + urlencode(params, quote_via=quote) if params else "")
+        request = Request(method, target, {**self._headers(path), **(headers or {})}, body)
         attempt = 0
         while True:
             attempt += 1
-            try:
-                answer = await self._attempt(path, params or {})
-            except ClientError as error:
-                pause = self._retry.delay(attempt, None, self._deadline.remaining) if error.transient else None
-                if pause is None:
-                    raise
+            outcome = await self._counted(request, path, deadline)
+            if isinstance(outcome, Answer):
+                worth_repeating, named = outcome.status in RETRIABLE_STATUSES, outcome.headers.get("retry-after")
             else:
-                if answer.status not in RETRIABLE_STATUSES:
-                    return answer
-                named = retry_after_seconds(answer.headers.get("retry-after"))
-                pause = self._retry.delay(attempt, named, self._deadline.remaining)
-                if pause is None:
-                    return answer
-            await self._clock.sleep(pause)
+                worth_repeating, named = outcome.transient, None
+            pause = None
+            if again and worth_repeating:
+                pause = self._retry.delay(attempt, retry_after_seconds(named), deadline.remaining)
+            if pause is not None:
+                await self.clock.sleep(pause)
+            elif isinstance(outcome, Answer):
+                return outcome
+            else:
+                raise outcome
 
-    async def _attempt(self, path: str, params: Mapping[str, str]) -> Answer:
-        what = f"GET {self.address.url}{path}"
-        phase, opened = "connect", None
-
-        async def trace(event: str, info: Mapping[str, Any]) -> None:
-            nonlocal phase, opened
-            phase = PHASE_OF_TRACE.get(event, phase)
-            if event == "connection.connect_tcp.complete":
-                opened = info["return_value"]
-
-        limits = {"connect": self._timeouts.connect, "read": self._timeouts.read, "write": self._timeouts.read}
-        request = httpx.Request(
-            "GET",
-            self.address.url + path,
-            params=dict(params) or None,
-            headers=self._headers(),
-            extensions={"timeout": limits, "trace": trace},
+    async def _log_in(self, login: Login, deadline: Deadline) -> None:
+        """Exchange the name and password for a token, unless there is one that has time left."""
+        if self.clock.monotonic() < self._renew_at:
+            return
+        body = json_body({"username": login.username, "password": login.password})
+        answer = await self.request("POST", LOGIN_PATH, body=body, idempotent=True, total=deadline.remaining)
+        try:
+            granted = answer.json() if answer.status == 200 else {}
+        except ClientError:
+            granted = {}
+        token, lasts = (
+            (granted.get("access_token"), granted.get("expires_in")) if isinstance(granted, dict) else ("", 0)
         )
-        started = self._clock.monotonic()
+        if not isinstance(token, str) or not is_token(token):
+            raise self._no_login(answer)
+        self._token = token
+        self._secrets.append(token)
+        seconds = float(lasts) if isinstance(lasts, (int, float)) else 0.0
+        self._renew_at = self.clock.monotonic() + seconds * RENEW_AFTER
+
+    def _no_login(self, answer: Answer) -> ClientError:
+        reason, step = {
+            401: ("401, the username or password is wrong", "Give valid ones (options username and password)."),
+            404: ("this server does not offer a login", "Use a token (option token), or none."),
+            429: ("429, too many attempts to log in", "Wait before the next attempt."),
+        }.get(answer.status, (f"answered {answer.status} without a token", "Read the server's log for the cause."))
+        kind = FailureKind.UNSUPPORTED if answer.status == 404 else FailureKind.HTTP_STATUS
+        what = f"Logging in at {self.address.url}"
+        return ClientError(kind, what=what, reason=reason, next_step=step, http_status=answer.status)
+
+    async def _counted(self, request: Request, path: str, deadline: Deadline) -> Answer | ClientError:
+        """Make one attempt and let the breaker know of it."""
+        what = f"{request.method} {self.address.url}{path}"
+        if self._breaker is None:
+            return await self._attempt(request, path, what, deadline)
+        self._breaker.check(what)
         try:
-            status, headers, body = await asyncio.wait_for(self._exchange(request, what), self._deadline.remaining)
+            outcome = await self._attempt(request, path, what, deadline)
+        except BaseException:
+            self._breaker.gave_up()
+            raise
+        if isinstance(outcome, ClientError):
+            self._breaker.failed(outcome)
+        elif outcome.status >= 500:
+            self._breaker.failed(_server_error(what, outcome))
+        else:
+            self._breaker.succeeded()
+        return outcome
+
+    async def _attempt(self, request: Request, path: str, what: str, deadline: Deadline) -> Answer | ClientError:
+        progress = Progress(self._timeouts, deadline)
+        started = self.clock.monotonic()
+        try:
+            raw = await self._exchange.send(request, progress, MAX_BODY_BYTES)
         except asyncio.TimeoutError:
-            if phase == "tls" and opened is not None:
-                # The library forgets a connection whose handshake is cancelled.
-                await opened.aclose()
-            raise explain_timeout(what, phase, self._deadline.seconds, total=True) from None
-        except httpx.TimeoutException:
-            seconds = self._timeouts.connect if phase in ("connect", "tls") else self._timeouts.read
-            raise explain_timeout(what, phase, seconds, total=False) from None
-        except (httpx.TransportError, OSError) as error:
-            raise explain_failure(what, phase, error) from None
-        elapsed = (self._clock.monotonic() - started) * 1000
-        return Answer(path, status, headers, body, round(elapsed, 1))
+            # Timers fire up to a tick of their clock early.
+            total = deadline.remaining < 0.01
+            seconds = deadline.seconds if total else progress.limit
+            return explain_timeout(what, progress.phase, seconds, total=total)
+        except BodyTooLargeError as error:
+            reason = f"the body is larger than {MAX_BODY_BYTES // 1048576} MiB"
+            return self._bad_body(what, error.status, reason)
+        except NotHttpError as error:
+            kind, reason = FailureKind.BAD_BODY, f"the answer is not HTTP ({printable(str(error))})"
+            return ClientError(kind, what=what, reason=reason, next_step=NEXT_NOT_HTTP, phase=progress.phase)
+        except OSError as error:
+            return explain_failure(what, progress.phase, error)
+        encoding = raw.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            return self._bad_body(what, raw.status, f"the body is {printable(encoding)}-encoded, unasked")
+        elapsed = round((self.clock.monotonic() - started) * 1000, 1)
+        return Answer(request.method, path, raw.status, raw.headers, self._scrubbed(raw, path), elapsed)
 
-    async def _exchange(self, request: httpx.Request, what: str) -> tuple[int, dict[str, str], bytes]:
-        response = await self._pool.handle_async_request(request)
-        try:
-            encoding = response.headers.get("content-encoding", "identity")
-            if encoding != "identity":
-                raise self._bad_body(what, response.status_code, f"the body is {printable(encoding)}-encoded, unasked")
-            body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
-                if len(body) > MAX_BODY_BYTES:
-                    raise self._bad_body(
-                        what, response.status_code, f"the body is larger than {MAX_BODY_BYTES // 1048576} MiB"
-                    )
-        finally:
-            await response.aclose()
-        if self._token:
-            body = body.replace(self._token.encode(), HIDDEN.encode())
-        return response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body)
+    def _scrubbed(self, raw: RawAnswer, path: str) -> bytes:
+        body = raw.body
+        for secret in self._secrets if path != LOGIN_PATH else ():
+            body = body.replace(secret.encode(), HIDDEN.encode())
+        return body
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, path: str) -> dict[str, str]:
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": USER_AGENT}
-        if self._token:
+        if self._token and path != LOGIN_PATH:
             headers["authorization"] = f"Bearer {self._token}"
         return headers
 
@@ -227,3 +253,22 @@ class HttpTransport:
             next_step="Check that the address is FlexCore's and not a proxy's or another service's.",
             http_status=status,
         )
+
+
+def _exchange(address: Address, tls: TlsOptions, proxy: str | None) -> Exchange:
+    context = tls_context(tls, address.scheme)
+    if proxy is None:
+        return DirectExchange(address, context)
+    from .proxy_exchange import ProxyExchange  # loads httpx, which nothing but a proxy needs
+
+    return ProxyExchange(address, context, proxy)
+
+
+def _server_error(what: str, answer: Answer) -> ClientError:
+    return ClientError(
+        FailureKind.HTTP_STATUS,
+        what=what,
+        reason=f"answered {answer.status}",
+        next_step="Read the server's log for the cause.",
+        http_status=answer.status,
+    )

@@ -43,7 +43,7 @@ PHASE_WORDS = {
 }
 
 
-def explain_failure(what: str, phase: str, error: BaseException) -> ClientError:
+def explain_failure(what: str, phase: str, error: OSError) -> ClientError:
     """Classify a failed exchange by the first cause that tells something."""
 
     def failure(kind: FailureKind, reason: str, step: str, *, at: str = phase, transient: bool = True) -> ClientError:
@@ -64,28 +64,15 @@ def explain_failure(what: str, phase: str, error: BaseException) -> ClientError:
             return failure(FailureKind.UNREACHABLE, reason, NEXT_UNREACHABLE, at="resolve")
         if isinstance(cause, OSError) and cause.errno in HOST_ERRORS:
             return failure(FailureKind.UNREACHABLE, HOST_ERRORS[cause.errno], NEXT_UNREACHABLE, at="connect")
-    words = printable(str(error))
     if phase == "body":
         return failure(FailureKind.BAD_BODY, "the answer broke off in the middle of its body", NEXT_CUT)
     if phase == "tls":
         reason = "the connection was closed during the TLS handshake"
         return failure(FailureKind.TLS, reason, NEXT_TLS, transient=False)
-    if _was_cut(error):
+    if phase != "connect" or isinstance(error, ConnectionError):
         return failure(FailureKind.UNREACHABLE, "the connection was closed before an answer came", NEXT_CUT)
-    if phase == "connect":
-        return failure(FailureKind.UNREACHABLE, f"no connection ({words or type(error).__name__})", NEXT_UNREACHABLE)
-    return failure(FailureKind.BAD_BODY, f"the answer is not HTTP ({words})", NEXT_NOT_HTTP, transient=False)
-
-
-def _was_cut(error: BaseException) -> bool:
-    """Whether the peer ended the connection.
-
-    The HTTP library has words for a connection closed in good order, none for one that was reset, and always some for
-    an answer that it cannot parse.
-    """
-    if not str(error) or "disconnected" in str(error):
-        return True
-    return any(isinstance(cause, ConnectionError) for cause in _causes(error))
+    words = printable(str(error)) or type(error).__name__
+    return failure(FailureKind.UNREACHABLE, f"no connection ({words})", NEXT_UNREACHABLE)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

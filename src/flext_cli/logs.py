@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 from flexcore_client.clock import SystemClock
+from flexcore_client.connection import Connection
 from flexcore_client.log_query import log_query
-from flexcore_client.logs import read_logs
+from flexcore_client.logs import LogPlaces, read_logs
 from flexcore_client.report_printer import log_line
-from flexcore_client.transport import TlsOptions
+from flexcore_client.transport import Timeouts
 
 from .targets import select
 
@@ -24,12 +25,10 @@ def show_logs(name: str, targets_file: Path | None, lines: int, level: str | Non
     target = select((), targets_file).flexcore(name)
     # The journal of this machine tells of the FlexCore on this machine only.
     read = read_logs(
-        target,
+        LogPlaces(target, UNIT),
         log_query(lines, level, since, datetime.now(UTC)),
         source="auto" if target.address.is_this_machine else "http",
-        unit=UNIT,
-        timeout=TIMEOUT_SECONDS,
-        tls=TlsOptions(),
+        connection=Connection(timeouts=Timeouts(total=TIMEOUT_SECONDS)),
         clock=SystemClock(),
     )
     if read.fallback_reason:

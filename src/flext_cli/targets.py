@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flexcore_client.credentials import read_token
 from flexcore_client.errors import InputError
 from flexcore_client.targets import Target, parse_targets
 
@@ -54,27 +55,22 @@ def read_targets_file(file: Path) -> Selection:
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout <= 0):
         raise InputError(f"{file}: timeout is {timeout!r}, it has to be a number of seconds above 0")
     token_file = document.get("token_file")
-    token = read_token(token_file, file) if token_file is not None else None
+    token = token_of(token_file, file) if token_file is not None else None
     try:
         return Selection(parse_targets(entries, token, str(document.get("api", "auto"))), timeout)
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def read_token(token_file: Any, named_in: Path) -> str:
+def token_of(token_file: Any, named_in: Path) -> str:
     """Read a token; a relative path is a systemd credential, or a file beside the targets file."""
     if not isinstance(token_file, str) or not token_file:
         raise InputError(f"{named_in}: token_file has to be the path of a file")
     base = os.environ.get("CREDENTIALS_DIRECTORY") or named_in.parent
-    path = Path(base) / token_file
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise InputError(f"{named_in}: the token_file {path} cannot be read: {reason}") from None
-    if not token or not token.isprintable() or " " in token:
-        raise InputError(f"{named_in}: the token_file {path} does not hold one token")
-    return token
+        return read_token(Path(base) / token_file)
+    except InputError as error:
+        raise InputError(f"{named_in}: {error}") from None
 
 
 def _named(text: str) -> dict[str, str]:

@@ -40,6 +40,11 @@ class Seen:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 Routes = Mapping[str, Reply | Callable[[Seen], Reply]]
@@ -58,10 +63,19 @@ class HttpDouble:
     def paths(self) -> list[str]:
         return [seen.path for seen in self.seen]
 
+    @property
+    def writes(self) -> list[str]:
+        """Every request that may have changed something, as ``METHOD path``."""
+        return [f"{seen.method} {seen.path}" for seen in self.seen if seen.method not in ("GET", "HEAD")]
+
 
 @contextlib.contextmanager
 def serving(routes: Routes, tls: ssl.SSLContext | None = None) -> Iterator[HttpDouble]:
-    """Serve ``routes`` on a free loopback port; any other path and every method but GET is 404, as upstream has it."""
+    """Serve ``routes`` on a free loopback port.
+
+    A route is named by its path for GET, and as ``POST /path`` for other methods; what is not named is 404, as upstream
+    has it.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -71,9 +85,11 @@ def serving(routes: Routes, tls: ssl.SSLContext | None = None) -> Iterator[HttpD
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            seen = Seen(self.command, parts.path, query, headers)
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            seen = Seen(self.command, parts.path, query, headers, body)
             double.seen.append(seen)
-            route = routes.get(parts.path, NOT_FOUND) if self.command == "GET" else NOT_FOUND
+            name = parts.path if self.command == "GET" else f"{self.command} {parts.path}"
+            route = routes.get(name, NOT_FOUND)
             reply = route(seen) if callable(route) else route
             self.send_response(reply.status)
             content = reply.content

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 from flexcore_client.client import FlexCoreClient
+from flexcore_client.connection import Connection
 from flexcore_client.errors import ClientError, FailureKind, InputError
-from flexcore_client.fanout import CheckOptions, check
+from flexcore_client.fanout import NO_PHASE_LIMITS, CheckOptions, check
 from flexcore_client.models import HealthStatus, ServiceHealth
 from flexcore_client.retry import NO_RETRIES, RetryPolicy
 from flexcore_client.targets import parse_targets
@@ -36,10 +37,14 @@ def refused_url() -> str:
         return f"http://127.0.0.1:{closed.getsockname()[1]}"
 
 
+def trusting(tls: TlsOptions) -> Connection:
+    return Connection(timeouts=NO_PHASE_LIMITS, tls=tls)
+
+
 def verdict_on(url: str, tls: TlsOptions | None = None, timeout: float = LIMIT) -> ServiceHealth:
     """Check one address and require what holds of every failure."""
     started = time.monotonic()
-    options = CheckOptions(timeout=timeout, tls=tls or TlsOptions())
+    options = CheckOptions(timeout=timeout, connection=trusting(tls or TlsOptions()))
     result = check(parse_targets([{"url": url}], CANARY), options)[0]
     assert time.monotonic() - started < timeout + 5, "hangs past its deadline"
     assert not result.healthy
@@ -107,7 +112,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 def verdict_over_tls(context: ssl.SSLContext, tls: TlsOptions) -> ServiceHealth:
     with serving({"/health": Reply({"status": "healthy"})}, context) as double:
-        return check(parse_targets([{"url": double.url}], api="legacy-2025"), CheckOptions(tls=tls))[0]
+        return check(parse_targets([{"url": double.url}], api="legacy-2025"), CheckOptions(connection=trusting(tls)))[0]
 
 
 def test_a_good_certificate(authority: Authority) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from flexcore_client.clock import SystemClock
+from flexcore_client.connection import Connection
 from flexcore_client.errors import ClientError, FailureKind
 from flexcore_client.journal import JournalRead, read_journal
 from flexcore_client.log_query import LogQuery
-from flexcore_client.logs import read_logs
+from flexcore_client.logs import LogPlaces, read_logs
 from flexcore_client.targets import parse_targets
-from flexcore_client.transport import TlsOptions
 
 from tests.doubles import dialects
 from tests.doubles.http_double import serving
@@ -129,12 +129,10 @@ def on_path(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Journal:
 def logs_of(routes: Any, source: str) -> Any:
     with serving(routes) as double:
         return read_logs(
-            parse_targets([{"url": double.url}])[0],
+            LogPlaces(parse_targets([{"url": double.url}])[0], "flexcore.service"),
             LogQuery(lines=1),
             source=source,
-            unit="flexcore.service",
-            timeout=5,
-            tls=TlsOptions(),
+            connection=Connection(),
             clock=SystemClock(),
         )
 
@@ -154,7 +152,7 @@ def test_auto_falls_back_to_the_journal_and_says_why(on_path: Journal) -> None:
 
 def test_auto_tells_both_reasons_when_neither_gives_logs(on_path: Journal) -> None:
     on_path.holds(said="No journal files were found.")
-    with pytest.raises(ClientError, match=r"does not offer .* the journal gave none either: No journal files"):
+    with pytest.raises(ClientError, match=r"does not offer .* Reading the journal .* failed too: No journal files"):
         logs_of(dialects.seed_2025(), "auto")
 
 

@@ -13,6 +13,7 @@ import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+from flexcore_client.connection import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parents[3]
 RunModule = Callable[..., dict[str, Any]]
@@ -23,8 +24,8 @@ def project_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make modules and their client importable where Ansible puts them, and keep this machine's settings out."""
     monkeypatch.syspath_prepend(ROOT / "library")
     monkeypatch.setattr(ansible.module_utils, "__path__", [*ansible.module_utils.__path__, str(ROOT / "module_utils")])
-    monkeypatch.delenv("FLEXCORE_URL", raising=False)
-    monkeypatch.delenv("FLEXCORE_TOKEN", raising=False)
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from flexcore_client.connection import ENVIRONMENT
 
 from tests.unit.modules.conftest import ROOT, RunModule
+from tests.unit.modules.documentation import documented
 
 MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 CLIENT = sorted((ROOT / "module_utils" / "flexcore_client").glob("*.py"))
+# What a module cannot be called without, beside an address.
+REQUIRED: dict[str, dict[str, Any]] = {}
 SHARED_KEYS = ("type", "default", "choices", "elements", "required")
 
 
 def described(name: str) -> dict[str, Any]:
-    options: dict[str, Any] = yaml.safe_load(importlib.import_module(name).DOCUMENTATION)["options"]
+    options: dict[str, Any] = documented(ROOT / "library" / f"{name}.py")["options"]
     return options
 
 
@@ -40,10 +43,13 @@ def test_documentation_and_argument_spec_agree(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_environment_variables_are_documented(name: str) -> None:
-    for option, spec in importlib.import_module(name).ARGUMENT_SPEC.items():
-        if "fallback" in spec:
-            (variable,) = spec["fallback"][1]
-            assert f"E({variable})" in str(described(name)[option]["description"])
+    for option, variable in ENVIRONMENT.items():
+        assert f"E({variable})" in str(described(name)[option]["description"])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_has_a_check_mode(name: str) -> None:
+    assert documented(ROOT / "library" / f"{name}.py")["attributes"]["check_mode"]["support"] == "full"
 
 
 @pytest.mark.parametrize("path", [*CLIENT, *(ROOT / "library").glob("*.py")], ids=lambda path: path.name)
@@ -60,13 +66,13 @@ def test_one_file_of_the_client_knows_ansible() -> None:
 
 @pytest.fixture
 def without_httpx(project_modules: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    glue = importlib.import_module("ansible.module_utils.flexcore_client.ansible_module")
-    monkeypatch.setattr(glue, "HTTPX_IMPORT_ERROR", "ModuleNotFoundError: No module named 'httpx'")
-    return glue
+    library = importlib.import_module("ansible.module_utils.flexcore_client.http_library")
+    monkeypatch.setattr(library, "HTTPX_IMPORT_ERROR", "ModuleNotFoundError: No module named 'httpx'")
+    return importlib.import_module("ansible.module_utils.flexcore_client.ansible_module")
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_without_httpx_the_module_goes_on_under_flexcores_interpreter(
+def test_a_proxy_without_httpx_makes_the_module_go_on_under_flexcores_interpreter(
     name: str, without_httpx: Any, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def respawn(interpreter: str) -> None:
@@ -75,16 +81,18 @@ def test_without_httpx_the_module_goes_on_under_flexcores_interpreter(
 
     monkeypatch.setattr(without_httpx, "probe_interpreters_for_module", lambda paths, _module: paths[0])
     monkeypatch.setattr(without_httpx, "respawn_module", respawn)
-    result = run_module(name, url="http://127.0.0.1:1")
+    arguments = {"url": "http://127.0.0.1:1", **REQUIRED.get(name, {})}
+    result = run_module(name, **arguments, proxy="http://127.0.0.1:2")
     assert result == {"respawned_under": "/opt/flexcore/current/bin/python"}
+    assert "respawned_under" not in run_module(name, **arguments)
 
 
 @pytest.mark.parametrize("respawned", [False, True])
-def test_without_httpx_anywhere_it_says_what_is_missing(
+def test_a_proxy_without_httpx_anywhere_says_what_is_missing(
     respawned: bool, without_httpx: Any, run_module: RunModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(without_httpx, "has_respawned", lambda: respawned)
     monkeypatch.setattr(without_httpx, "probe_interpreters_for_module", lambda _paths, _module: None)
-    result = run_module("flexcore_health", url="http://127.0.0.1:1")
+    result = run_module("flexcore_health", url="http://127.0.0.1:1", proxy="http://127.0.0.1:2")
     assert "Failed to import the required Python library (httpx)" in result["msg"]
     assert "/opt/flexcore/current/bin/python" in result["msg"]

@@ -1,24 +1,14 @@
 """What a module says about itself in DOCUMENTATION, EXAMPLES and RETURN holds together."""
 
-import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-MODULES = sorted((ROOT / "library").glob("*.py"))
+from tests.unit.modules.documentation import MODULES, block, documented
 
 pytestmark = pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-
-
-def block(module: Path, name: str) -> Any:
-    for statement in ast.parse(module.read_text()).body:
-        if isinstance(statement, ast.Assign) and [getattr(target, "id", "") for target in statement.targets] == [name]:
-            return yaml.safe_load(ast.literal_eval(statement.value))
-    raise AssertionError(f"{module.name} has no {name}")
 
 
 def undescribed(entries: dict[str, Any], inside: str, parent: str = "") -> Iterator[str]:
@@ -29,7 +19,7 @@ def undescribed(entries: dict[str, Any], inside: str, parent: str = "") -> Itera
 
 
 def test_documentation_names_the_module_and_describes_every_option(module: Path) -> None:
-    documentation = block(module, "DOCUMENTATION")
+    documentation = documented(module)
     assert documentation["module"] == module.stem
     assert documentation["short_description"]
     assert documentation["author"]
@@ -44,7 +34,7 @@ def test_every_returned_value_is_described(module: Path) -> None:
 
 
 def test_examples_are_tasks_that_use_documented_options(module: Path) -> None:
-    options = block(module, "DOCUMENTATION").get("options", {})
+    options = documented(module).get("options", {})
     known = {*options, *(alias for option in options.values() for alias in option.get("aliases", []))}
     uses = [task[module.stem] or {} for task in block(module, "EXAMPLES") if module.stem in task]
     assert uses, "no example uses the module"

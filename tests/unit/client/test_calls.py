@@ -1,0 +1,243 @@
+"""Calls: who asks, what is asked again, when a server is left alone, and what never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from flexcore_client.address import parse_address
+from flexcore_client.breaker import CircuitBreaker
+from flexcore_client.credentials import Login
+from flexcore_client.errors import ClientError, FailureKind, InputError
+from flexcore_client.retry import RetryPolicy
+from flexcore_client.transport import HttpTransport, Timeouts, json_body
+
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.http_double import HttpDouble, Reply, Routes, serving
+
+PASSWORD = "canary-password-4711"
+LOGIN = Login("operator", PASSWORD)
+
+
+def ask(
+    routes: Routes, work: Callable[[HttpTransport], Awaitable[Any]], clock: FakeClock | None = None, **options: Any
+) -> tuple[Any, HttpDouble]:
+    async def run(double: HttpDouble) -> Any:
+        async with HttpTransport(
+            parse_address(double.url), timeouts=Timeouts(10, 10, 60), clock=clock or FakeClock(), **options
+        ) as transport:
+            return await work(transport)
+
+    with serving(routes) as double:
+        return asyncio.run(run(double)), double
+
+
+def granted(bearer: str = "granted-token-1", lasts: Any = 600) -> Reply:
+    return Reply({"access_token": bearer, "token_type": "bearer", "expires_in": lasts})
+
+
+def test_a_login_is_exchanged_for_a_token_once() -> None:
+    async def work(transport: HttpTransport) -> None:
+        await transport.get("/x")
+        await transport.get("/x")
+
+    _, double = ask({"POST /auth/login": granted(), "/x": Reply({})}, work, login=LOGIN)
+    assert double.paths == ["/auth/login", "/x", "/x"]
+    assert double.seen[0].json == {"username": "operator", "password": PASSWORD}
+    assert "authorization" not in double.seen[0].headers
+    assert double.seen[2].headers["authorization"] == "Bearer granted-token-1"
+
+
+def test_it_is_renewed_before_it_expires() -> None:
+    clock, tokens = FakeClock(), iter(["first-token", "second-token"])
+
+    async def work(transport: HttpTransport) -> None:
+        for moment in (0.0, 470.0, 490.0):
+            clock.elapsed = moment
+            await transport.get("/x")
+
+    routes: Routes = {"POST /auth/login": lambda _seen: granted(next(tokens)), "/x": Reply({})}
+    _, double = ask(routes, work, clock, login=LOGIN)
+    assert [seen.headers.get("authorization") for seen in double.seen if seen.path == "/x"] == [
+        "Bearer first-token",
+        "Bearer first-token",
+        "Bearer second-token",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (Reply({"detail": "no"}, 401), "http_status", "username or password is wrong"),
+        (Reply("404 page not found", 404), "unsupported", "does not offer a login"),
+        (Reply("<html>"), "http_status", "without a token"),
+        (Reply({"access_token": 7}), "http_status", "without a token"),
+        (Reply({"access_token": "two words"}), "http_status", "without a token"),
+        (Reply([1]), "http_status", "without a token"),
+    ],
+)
+def test_a_login_that_fails(reply: Reply, kind: str, words: str) -> None:
+    with pytest.raises(ClientError, match=words) as caught:
+        ask({"POST /auth/login": reply}, lambda transport: transport.get("/x"), login=LOGIN)
+    assert caught.value.kind.value == kind
+    assert PASSWORD not in str(caught.value)
+
+
+def test_an_echoed_secret_is_blotted_out() -> None:
+    def echo(seen: Any) -> Reply:
+        return Reply({"detail": f"{PASSWORD} and {seen.headers['authorization']}"}, 400)
+
+    answer, _ = ask({"POST /auth/login": granted(), "/x": echo}, lambda t: t.get("/x"), login=LOGIN)
+    assert answer.json() == {"detail": "*** and Bearer ***"}
+
+
+def failing_then_good(failures: int, status: int = 503) -> Routes:
+    left = iter([Reply("", status)] * failures)
+    routes: dict[str, Any] = {"POST /x": lambda _seen: next(left, Reply({}))}
+    return {**routes, "PUT /x": routes["POST /x"], "DELETE /x": routes["POST /x"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "asked"),
+    [
+        ("POST", {}, 1),
+        ("POST", {"idempotent": True}, 3),
+        ("PUT", {}, 3),
+        ("DELETE", {}, 3),
+        ("PUT", {"idempotent": False}, 1),
+    ],
+)
+def test_only_what_may_be_repeated_is(method: str, options: dict[str, Any], asked: int) -> None:
+    _, double = ask(failing_then_good(2), lambda transport: transport.request(method, "/x", **options))
+    assert len(double.seen) == asked
+
+
+def test_a_write_that_found_nobody_is_not_repeated_either() -> None:
+    clock = FakeClock()
+
+    async def work(transport: HttpTransport) -> None:
+        await transport.request("POST", "/x")
+
+    async def run(url: str) -> None:
+        async with HttpTransport(parse_address(url), clock=clock) as transport:
+            await work(transport)
+
+    with serving({}) as double:
+        url = double.url
+    with pytest.raises(ClientError):
+        asyncio.run(run(url))
+    assert clock.slept == []
+
+
+def test_the_pauses_grow_and_are_partly_random() -> None:
+    clock, units = FakeClock(), iter([0.0, 1.0, 0.5, 0.0])
+    policy = RetryPolicy(4, random_unit=lambda: next(units))
+    ask(failing_then_good(4), lambda transport: transport.request("PUT", "/x"), clock, retry=policy)
+    assert clock.slept == [0.05, 0.2, pytest.approx(0.3), 0.4]
+
+
+NO_ANSWER = ClientError(FailureKind.REFUSED, what="GET x", reason="connection refused", next_step="Look.")
+
+
+def breaker_after(failures: int, clock: FakeClock) -> CircuitBreaker:
+    breaker = CircuitBreaker(clock)
+    for _ in range(failures):
+        breaker.check("GET x")
+        breaker.failed(NO_ANSWER)
+    return breaker
+
+
+def test_the_breaker_lets_pass_until_the_fifth_failure_in_a_row() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(4, clock)
+    breaker.check("GET x")
+    breaker.succeeded()
+    for _ in range(5):
+        breaker.check("GET x")
+        breaker.failed(NO_ANSWER)
+    with pytest.raises(
+        ClientError, match="not asked after 5 failures in a row, the last one: connection refused"
+    ) as caught:
+        breaker.check("GET y")
+    assert caught.value.kind is FailureKind.REFUSED
+    assert "asked again in 60 s" in str(caught.value)
+    assert not caught.value.transient
+
+
+def test_after_a_minute_one_attempt_may_pass() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(5, clock)
+    clock.elapsed = 59.9
+    with pytest.raises(ClientError):
+        breaker.check("GET x")
+    clock.elapsed = 60.0
+    breaker.check("GET x")
+    with pytest.raises(ClientError, match="by a call that is under way"):
+        breaker.check("GET x")
+
+
+def test_a_probe_that_fails_opens_it_again_and_one_that_succeeds_closes_it() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(5, clock)
+    clock.elapsed = 60.0
+    breaker.check("GET x")
+    breaker.failed(NO_ANSWER)
+    with pytest.raises(ClientError, match="after 6 failures"):
+        breaker.check("GET x")
+    clock.elapsed = 120.0
+    breaker.check("GET x")
+    breaker.succeeded()
+    breaker.check("GET x")
+    breaker.check("GET x")
+
+
+def test_a_probe_that_was_given_up_leaves_room_for_another() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(5, clock)
+    clock.elapsed = 60.0
+    breaker.check("GET x")
+    breaker.gave_up()
+    breaker.check("GET x")
+
+
+@pytest.mark.parametrize(("statuses", "asked"), [((500,) * 9, 5), ((500, 429, 404, 500, 500, 500, 500, 500, 200), 8)])
+def test_server_errors_open_the_breaker_and_refusals_do_not(statuses: Sequence[int], asked: int) -> None:
+    left, clock = iter(statuses), FakeClock()
+
+    async def work(transport: HttpTransport) -> None:
+        for _ in statuses:
+            await transport.request("POST", "/x")
+
+    async def run(double: HttpDouble) -> None:
+        async with HttpTransport(parse_address(double.url), clock=clock, breaker=CircuitBreaker(clock)) as transport:
+            await work(transport)
+
+    with serving({"POST /x": lambda _seen: Reply("", next(left))}) as double:
+        with pytest.raises(ClientError, match="not asked after 5 failures"):
+            asyncio.run(run(double))
+        assert len(double.seen) == asked
+
+
+def test_connection_failures_open_the_breaker() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock)
+
+    async def run(url: str) -> None:
+        async with HttpTransport(
+            parse_address(url), clock=clock, breaker=breaker, retry=RetryPolicy(9), timeouts=Timeouts(10, 10, 600)
+        ) as transport:
+            await transport.get("/x")
+
+    with serving({}) as double:
+        url = double.url
+    with pytest.raises(ClientError, match="not asked after 5 failures in a row, the last one: connection refused"):
+        asyncio.run(run(url))
+    assert len(clock.slept) == 5
+
+
+def test_what_json_does_not_know_is_refused_before_it_is_sent() -> None:
+    for value in (float("nan"), {1, 2}, object()):
+        with pytest.raises(InputError, match="cannot be sent as JSON"):
+            json_body({"a": value})

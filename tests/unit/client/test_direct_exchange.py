@@ -1,0 +1,172 @@
+"""Answers in every form that HTTP/1.1 allows, over connections that are used again and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from flexcore_client.address import parse_address
+from flexcore_client.errors import ClientError
+from flexcore_client.http_message import Body
+from flexcore_client.retry import NO_RETRIES
+from flexcore_client.transport import Answer, HttpTransport, Timeouts
+
+from tests.doubles.http_double import Reply, serving
+from tests.doubles.socket_double import Behaviour, Connection, behaving
+
+OK = b"HTTP/1.1 200 OK\r\n"
+LIMITS = Timeouts(connect=5, read=5, total=5)
+
+
+def ask(url: str, work: Callable[[HttpTransport], Awaitable[Any]], timeouts: Timeouts = LIMITS) -> Any:
+    async def run() -> Any:
+        async with HttpTransport(parse_address(url), timeouts=timeouts, retry=NO_RETRIES) as transport:
+            return await work(transport)
+
+    return asyncio.run(run())
+
+
+def answer_to(raw: bytes) -> Answer:
+    def behaviour(connection: Connection) -> None:
+        connection.request()
+        connection.socket.sendall(raw)
+
+    with behaving(behaviour) as double:
+        return ask(double.url(), lambda transport: transport.get("/x"))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        OK + b"Content-Length: 5\r\n\r\nhello",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: t\r\n\r\n",
+        OK + b"\r\nhello",
+        b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+        + OK
+        + b"Content-Length: 5\r\n\r\nhello",
+    ],
+)
+def test_every_framing_of_a_body(raw: bytes) -> None:
+    answer = answer_to(raw)
+    assert (answer.status, answer.body) == (200, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "words"),
+    [
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n", "bad_body", "longer than it says"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "bad_body", "size of a chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe", "bad_body", "broke off"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n", "bad_body", "larger than 8 MiB"),
+        (OK + b"Content-Length: five\r\n\r\n", "bad_body", "Content-Length"),
+        (OK + b"Content-Length: 99999999\r\n\r\n", "bad_body", "larger than 8 MiB"),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "bad_body", "another protocol"),
+        (b"HTTP/1.1 200 OK\r\nA: b\r\n", "unreachable", "closed before"),
+        (b"220 mail.example ESMTP\r\n", "bad_body", "220 mail.example"),
+    ],
+)
+def test_what_is_no_answer(raw: bytes, kind: str, words: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        answer_to(raw)
+    assert caught.value.kind.value == kind
+    assert words in caught.value.reason
+
+
+def test_a_body_that_only_ends_with_the_connection_is_capped() -> None:
+    with pytest.raises(ClientError, match="larger than 8 MiB"):
+        answer_to(OK + b"\r\n" + b" " * (9 << 20))
+
+
+def test_a_server_of_another_protocol_that_greets_and_waits_is_known_at_once() -> None:
+    def greeting(connection: Connection) -> None:
+        connection.socket.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+        connection.released.wait()
+
+    with behaving(greeting) as double, pytest.raises(ClientError, match="not HTTP"):
+        ask(double.url(), lambda transport: transport.get("/x"))
+
+
+def test_one_connection_serves_several_requests() -> None:
+    connections = []
+
+    def behaviour(connection: Connection) -> None:
+        connections.append(connection)
+        while connection.request():
+            connection.socket.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+
+    async def three(transport: HttpTransport) -> list[int]:
+        return [(await transport.get("/x")).status for _ in range(3)]
+
+    with behaving(behaviour) as double:
+        assert ask(double.url(), three) == [200] * 3
+    assert len(connections) == 1
+
+
+def once(answer: bytes) -> Behaviour:
+    def behaviour(connection: Connection) -> None:
+        connection.request()
+        connection.socket.sendall(answer)
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    "answer", [OK + b"Content-Length: 2\r\n\r\nok", OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nok"]
+)
+def test_a_connection_that_the_server_closes_between_requests_is_replaced(answer: bytes) -> None:
+    async def two(transport: HttpTransport) -> list[int]:
+        return [(await transport.get("/x")).status for _ in range(2)]
+
+    with behaving(once(answer)) as double:
+        assert ask(double.url(), two) == [200, 200]
+
+
+def test_several_requests_at_once_have_connections_of_their_own() -> None:
+    async def several(transport: HttpTransport) -> list[int]:
+        return [answer.status for answer in await asyncio.gather(*(transport.get("/x") for _ in range(5)))]
+
+    with serving({"/x": Reply({"a": 1})}) as double:
+        assert ask(double.url, several) == [200] * 5
+
+
+def test_a_large_body_is_sent_in_parts() -> None:
+    size = 3 << 20
+
+    def parts() -> Iterator[bytes]:
+        yield from (b"x" * (1 << 16) for _ in range(size >> 16))
+
+    with serving({"PUT /file": lambda seen: Reply({"length": len(seen.body)})}) as double:
+        body = Body("application/octet-stream", size, parts)
+        answer = ask(double.url, lambda transport: transport.request("PUT", "/file", body=body))
+    assert answer.json() == {"length": size}
+
+
+def test_a_server_that_reads_nothing_does_not_hold_up_the_sender() -> None:
+    def deaf(connection: Connection) -> None:
+        connection.released.wait()
+
+    body = Body("application/octet-stream", 64 << 20, lambda: iter([b"x" * (1 << 20)] * 64))
+    with behaving(deaf) as double, pytest.raises(ClientError) as caught:
+        ask(
+            double.url(),
+            lambda transport: transport.request("PUT", "/file", body=body),
+            Timeouts(connect=0.5, read=0.5, total=0.5),
+        )
+    assert (caught.value.kind.value, caught.value.phase) == ("timeout", "send")
+
+
+def test_a_prefix_of_the_address_and_parameters_are_in_the_path() -> None:
+    with serving({"/base/x": Reply({})}) as double:
+        ask(double.url + "/base", lambda transport: transport.get("/x", {"a": "b c&d"}))
+        assert double.seen[0].query == {"a": "b c&d"}
+        assert double.seen[0].headers["host"] == f"127.0.0.1:{double.port}"
+
+
+def test_a_name_with_several_addresses_that_all_refuse_is_refused() -> None:
+    with serving({}) as double:
+        pass
+    with pytest.raises(ClientError) as caught:
+        ask(f"http://localhost:{double.port}", lambda transport: transport.get("/x"))
+    assert caught.value.kind.value == "refused"
