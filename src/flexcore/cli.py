@@ -1,4 +1,4 @@
-"""The `flexcore` command: serve, migrate, events, projections, check-config, version."""
+"""The `flexcore` command: serve, migrate, events, projections, plugin, marketplace, check-config, version."""
 
 import logging
 import os
@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 import click
 
+from flexcore import authoring, maintenance
 from flexcore import main as server
-from flexcore import maintenance
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError, InvalidInput
@@ -146,6 +146,10 @@ def verify(path: Path | None, first: int, last: int | None) -> None:
     if settings.state_directory is None:
         compared += "; no state_directory is set, so a rewritten chain would not show"
     click.echo(f"verified: {compared}")
+
+
+main.add_command(authoring.plugin)
+main.add_command(authoring.marketplace)
 
 
 @main.command("version")
