@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexcore.infrastructure.sandbox.builtin.json_processor import JsonProcessor
-from flexcore.infrastructure.sandbox.plugin import OperationFailed
+from flexcore_plugin import OperationFailed
 
 processor = JsonProcessor({})
 

@@ -3,7 +3,7 @@
 import pytest
 
 from flexcore.infrastructure.sandbox.builtin.simple_processor import SimpleProcessor
-from flexcore.infrastructure.sandbox.plugin import OperationFailed
+from flexcore_plugin import OperationFailed
 
 processor = SimpleProcessor({})
 

@@ -61,8 +61,8 @@ def _run(
 ) -> object:
     from importlib import import_module
 
-    from flexcore.infrastructure.sandbox import plugin as offered
-    from flexcore.infrastructure.sandbox.plugin import OperationFailed
+    import flexcore_plugin as offered
+    from flexcore_plugin import OperationFailed
 
     offered._execution_id = execution_id
     try:

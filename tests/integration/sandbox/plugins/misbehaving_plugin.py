@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from flexcore.infrastructure.sandbox.plugin import OperationFailed, execution_id, log
+from flexcore_plugin import OperationFailed, execution_id, log
 
 
 class Misbehaving:

@@ -2,7 +2,7 @@
 
 import json
 
-from flexcore.infrastructure.sandbox.plugin import OperationFailed, log
+from flexcore_plugin import OperationFailed, log
 
 MANIFEST = {
     "id": "flext-service",

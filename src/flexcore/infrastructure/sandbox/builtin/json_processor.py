@@ -5,7 +5,7 @@ Places in a document are JSON Pointers (RFC 6901), a merge follows RFC 7396, a d
 
 import json
 
-from flexcore.infrastructure.sandbox.plugin import OperationFailed
+from flexcore_plugin import OperationFailed
 
 _DOCUMENT = {"name": "document", "type": "any", "description": "Any JSON value", "required": True}
 

@@ -2,7 +2,7 @@
 
 import time
 
-from flexcore.infrastructure.sandbox.plugin import OperationFailed, log
+from flexcore_plugin import OperationFailed, log
 
 _TEXT = {"name": "text", "type": "string", "description": "The text to work on", "required": True}
 

@@ -1,0 +1,1 @@
+"""data-transformer: filters, computes, renames, casts, aggregates, sorts and deduplicates records."""
