@@ -22,6 +22,7 @@ TAGS_FIRST = (
     "runtime",
     "logs",
     "services",
+    "access",
 )
 
 

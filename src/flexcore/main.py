@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from flexcore.application.admission import Admission
 from flexcore.application.assembly import buses
+from flexcore.application.audit_trail import AuditTrail
 from flexcore.application.background import Background
 from flexcore.application.checkpoints import Checkpointer
 from flexcore.application.events import Events
@@ -37,6 +38,7 @@ from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.json_schema import JsonSchemaRules
+from flexcore.infrastructure.postgres.audit_log import PostgresAuditLog
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
@@ -60,6 +62,7 @@ from flexcore.presentation.http.access import AccessPolicy, BearerToken, Everybo
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.lifecycle import Lifecycle
 from flexcore.presentation.http.node import SERVICE, Node
+from flexcore.presentation.http.routes.audit import AuditRoutes
 from flexcore.presentation.http.routes.cluster import ClusterRoutes
 from flexcore.presentation.http.routes.commands import CommandRoutes
 from flexcore.presentation.http.routes.event_log import EventLogRoutes
@@ -159,6 +162,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     metrics = Metrics(version=node.version, node_id=node.node_id)
     access = runtime_access(settings)
     database = Database(access, node_id=node.node_id)
+    audit_log = PostgresAuditLog(database)
+    audit = AuditTrail(audit_log, clock=now, new_id=new_id, node_id=node.node_id)
     store = PostgresEventStore(database)
     events = Events(store, new_id)
     events.listen(metrics.events_appended)
@@ -298,6 +303,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             *EventRoutes(events).operations(),
             *ClusterRoutes(coordination.cluster).operations(),
             *EventLogRoutes(feed, Verifier(stored, checkpoints or NoCheckpoints())).operations(),
+            *AuditRoutes(audit_log).operations(),
             *RuntimeRoutes(runtime, node).operations(),
             *LogRoutes(buffer).operations(),
             *ServiceRoutes(directory).operations(),
@@ -309,6 +315,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     app = build_app(
         operations,
         access=_access_policy(settings),
+        audit=audit,
         max_body_bytes=settings.http.max_body_bytes,
         metrics=metrics,
         new_id=new_id,
@@ -316,6 +323,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         await database.connect()
+        stack.push_async_callback(audit.close)
+        audit.start()
         # Before anything that takes work, for it knows whether this node may.
         stack.push_async_callback(coordination.close)
         await coordination.start()

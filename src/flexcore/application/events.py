@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from flexcore.application import cursors
+from flexcore.application.audit import StampedRecord
 from flexcore.application.ports import (
     Append,
     Appended,
@@ -40,20 +41,25 @@ class Events:
         self._listeners.append(listener)
 
     async def append(
-        self, events: Sequence[NewEvent], *, jobs: Sequence[Job] = (), receipt: Receipt | None = None
+        self,
+        events: Sequence[NewEvent],
+        *,
+        jobs: Sequence[Job] = (),
+        receipt: Receipt | None = None,
+        audit: StampedRecord | None = None,
     ) -> Appended:
         """Record `events` in their order, `jobs` and `receipt`: all or none, once for each receipt.
 
-        At most 1000 events, and none only beside jobs or a receipt. Raises InvalidInput, VersionConflict when an
-        `expected_version` is not met, Conflict when the receipt's key was used for another request, TooBusy,
-        Unavailable.
+        `audit` is kept with them; not if they are there already. At most 1000 events, and none only beside jobs or a
+        receipt. Raises InvalidInput, VersionConflict when an `expected_version` is not met, Conflict when the receipt's
+        key was used for another request, TooBusy, Unavailable.
         """
         if len(events) > MAX_BATCH or not (events or jobs or receipt):
             raise InvalidInput.field("events", f"must be 1 to {MAX_BATCH} events, not {len(events)}")
         for index, event in enumerate(events):
             check_new_event(event, prefix=f"events[{index}]." if len(events) > 1 else "")
         stamped = [(self._new_id(), UPCASTERS.stamp(event)) for event in events]
-        appended = await self._store.append(Append(stamped, jobs, receipt))
+        appended = await self._store.append(Append(stamped, jobs, receipt, audit))
         if not appended.repeated:
             for listener in self._listeners:
                 listener(appended)

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from flexcore.application.audit import StampedRecord
 from flexcore.domain.events import NewEvent, RecordedEvent
 from flexcore.domain.manifest import PluginManifest
 from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
@@ -75,11 +76,12 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """What one caller wants recorded, all or none: events with their ids, jobs, a receipt."""
+    """What one caller wants recorded, all or none: events with their ids, jobs, a receipt, who asked for it."""
 
     events: Sequence[tuple[str, NewEvent]]
     jobs: Sequence[Job] = ()
     receipt: Receipt | None = None
+    audit: StampedRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import pytest
 from msgspec import Meta, Struct
 from starlette.types import ASGIApp, Scope
 
+from flexcore.application.audit import AuditRecord, StampedRecord
 from flexcore.domain.access import Actor, ActorKind, Role
-from flexcore.domain.errors import FlexCoreError
+from flexcore.domain.errors import FlexCoreError, Unavailable
 from flexcore.presentation.http.access import BearerToken
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
@@ -67,6 +68,26 @@ class TwoTokens(BearerToken):
         return await super().actor(scope)
 
 
+class RecordedAudit:
+    """Remembers what was told, in its order; `down` is what keeping a record fails with."""
+
+    down: Unavailable | None = None
+
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
+
+    def record(self, record: AuditRecord) -> None:
+        self.records.append(record)
+
+    async def commit(self, record: AuditRecord) -> None:
+        self.records.append(record)
+        if self.down is not None:
+            raise self.down
+
+    def stamp(self, record: AuditRecord) -> StampedRecord:
+        raise NotImplementedError
+
+
 class Routes:
     """Handlers that echo, or fail as told."""
 
@@ -109,9 +130,21 @@ def routes() -> Routes:
 
 
 @pytest.fixture
-def app(routes: Routes, metrics: RecordedMetrics) -> ASGIApp:
+def audit() -> RecordedAudit:
+    return RecordedAudit()
+
+
+@pytest.fixture
+def app(routes: Routes, metrics: RecordedMetrics, audit: RecordedAudit) -> ASGIApp:
     table = operation_table(routes.operations(), version="1.0", metrics=lambda: b"# metrics\n")
-    return build_app(table, access=TwoTokens(TOKEN), max_body_bytes=1000, metrics=metrics, new_id=lambda: MADE_ID)
+    return build_app(
+        table,
+        access=TwoTokens(TOKEN),
+        audit=audit,
+        max_body_bytes=1000,
+        metrics=metrics,
+        new_id=lambda: MADE_ID,
+    )
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message
 
+from flexcore.application.audit import AuditRecord, StampedRecord
 from flexcore.application.health import HealthMonitor
 from flexcore.application.ports import ProbeResult
 from flexcore.infrastructure.telemetry.metrics import Metrics
@@ -23,6 +24,17 @@ class HungProbe:
         raise AssertionError("a request asked the probe")
 
 
+class UnusedAudit:
+    def record(self, record: AuditRecord) -> None:
+        raise AssertionError("a health route left an audit record")
+
+    async def commit(self, record: AuditRecord) -> None:
+        raise AssertionError("a health route left an audit record")
+
+    def stamp(self, record: AuditRecord) -> StampedRecord:
+        raise AssertionError("a health route left an audit record")
+
+
 @pytest.fixture
 def node_app() -> ASGIApp:
     metrics = Metrics(version="1.0", node_id="core1")
@@ -30,7 +42,14 @@ def node_app() -> ASGIApp:
     metrics.watch_dependencies(lambda: dict.fromkeys(monitor.snapshot().components, False))
     routes = HealthRoutes(monitor, Node("core1", "1.0", "production")).operations()
     table = operation_table(routes, version="1.0", metrics=metrics.render)
-    return build_app(table, access=BearerToken("t" * 24), max_body_bytes=1000, metrics=metrics, new_id=lambda: "c-1")
+    return build_app(
+        table,
+        access=BearerToken("t" * 24),
+        audit=UnusedAudit(),
+        max_body_bytes=1000,
+        metrics=metrics,
+        new_id=lambda: "c-1",
+    )
 
 
 @pytest.mark.parametrize(

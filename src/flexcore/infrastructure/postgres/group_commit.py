@@ -35,6 +35,10 @@ _APPEND: Final = """
 SELECT positions, versions, hashes, appended_at, conflict_events, conflict_versions, repeated_appends
 FROM append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
+_APPEND_AUDITED: Final = """
+SELECT positions, versions, hashes, appended_at, conflict_events, conflict_versions, repeated_appends
+FROM append_audited_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(7305201002)"
 _FIRST_EVENTS: Final = "SELECT id, position FROM events WHERE id = ANY($1::uuid[])"
@@ -248,7 +252,13 @@ class _Lane:
 
 
 async def _call(connection: Connection, batch: Sequence[Waiting]) -> list[_Outcome]:
-    row = await connection.fetchrow(_APPEND, *_Arguments.of(batch).columns())
+    columns = _Arguments.of(batch).columns()
+    audited = [(number, waiting.append.audit) for number, waiting in enumerate(batch) if waiting.append.audit]
+    if audited:
+        numbers, records = zip(*audited, strict=True)
+        row = await connection.fetchrow(_APPEND_AUDITED, *columns, numbers, _encode(records).decode())
+    else:
+        row = await connection.fetchrow(_APPEND, *columns)
     conflicts = dict(zip(row["conflict_events"] or (), row["conflict_versions"] or (), strict=True))
     repeated = set(row["repeated_appends"])
     outcomes: list[_Outcome] = []

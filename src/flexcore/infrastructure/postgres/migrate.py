@@ -41,6 +41,9 @@ _RUNTIME_RIGHTS = (
     "GRANT SELECT, INSERT, UPDATE, DELETE ON snapshots TO {role}",
     "GRANT SELECT ON leadership TO {role}",
     "GRANT EXECUTE ON FUNCTION take_leadership, check_leadership TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON users, api_tokens, api_token_uses, session_keys, login_attempts TO {role}",
+    "GRANT SELECT ON access_version, audit TO {role}",
+    "GRANT EXECUTE ON FUNCTION lock_accounts, append_audit, append_audited_events TO {role}",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flexcore.application.audit import Audit
 from flexcore.application.ports import NewId
 from flexcore.presentation.http import openapi
 from flexcore.presentation.http.access import AccessPolicy
@@ -33,6 +34,7 @@ def build_app(
     operations: Sequence[Operation],
     *,
     access: AccessPolicy,
+    audit: Audit,
     max_body_bytes: int,
     metrics: RequestMetrics,
     new_id: NewId,
@@ -44,7 +46,7 @@ def build_app(
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, []).append(operation)
-    endpoints = {path: Endpoint(group, access, max_body_bytes) for path, group in by_path.items()}
+    endpoints = {path: Endpoint(group, access, audit, max_body_bytes) for path, group in by_path.items()}
     routes = [Route(path, endpoint) for path, endpoint in endpoints.items() if "{" in path]
     fixed = {path: endpoint for path, endpoint in endpoints.items() if "{" not in path}
     return Observer(_Paths(fixed, Router(routes, redirect_slashes=False, default=no_such_path)), metrics, new_id)

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from flexcore.application.audit import Audit, StampedRecord
 from flexcore.domain.access import ANONYMOUS_NAME, Actor, ActorKind, Role
 from flexcore.domain.errors import FlexCoreError
 from flexcore.presentation.http.access import AccessPolicy, check_role, source
+from flexcore.presentation.http.auditing import CORRELATION, CallAudit
 from flexcore.presentation.http.encoding import encode
 from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
@@ -26,8 +28,6 @@ from flexcore.presentation.http.validation import (
 
 ROUTE: Final = "flexcore.route"
 """Scope key: the path template of the request's route, for metrics and the log."""
-CORRELATION: Final = "flexcore.correlation_id"
-"""Scope key: the request's correlation id."""
 
 _JSON: Final = b"application/json"
 
@@ -35,10 +35,12 @@ _JSON: Final = b"application/json"
 class Endpoint:
     """An ASGI application for one path. Failures leave it as HttpError, for the observer to answer."""
 
-    def __init__(self, operations: Sequence[Operation], access: AccessPolicy, max_body_bytes: int) -> None:
+    def __init__(
+        self, operations: Sequence[Operation], access: AccessPolicy, audit: Audit, max_body_bytes: int
+    ) -> None:
         self._path = operations[0].path
         self._calls: dict[str, _Caller] = {
-            operation.method: _Caller(operation, access, max_body_bytes) for operation in operations
+            operation.method: _Caller(operation, access, audit, max_body_bytes) for operation in operations
         }
         if "GET" in self._calls:
             self._calls["HEAD"] = self._calls["GET"]  # uvicorn leaves the body of the answer out
@@ -55,11 +57,12 @@ class Endpoint:
 
 
 class _Caller:
-    def __init__(self, operation: Operation, access: AccessPolicy, max_body_bytes: int) -> None:
+    def __init__(self, operation: Operation, access: AccessPolicy, audit: Audit, max_body_bytes: int) -> None:
         self._operation = operation
         self._access = access
         self._role = operation.required_role
-        self._max_body_bytes = max_body_bytes
+        self._audit = CallAudit(audit, operation.name)
+        self._max_body_bytes = max_body_bytes if operation.max_body_bytes is None else operation.max_body_bytes
         self._decoder = msgspec.json.Decoder(NoBody if operation.body is None else operation.body)
         self._may_be_empty = operation.body is None or not operation.body_required
         self._headers = {
@@ -67,21 +70,16 @@ class _Caller:
             for status, content in operation.answers.items()
         }
         self._json = {status for status, content in operation.answers.items() if content.media_type == _JSON.decode()}
+        self._good = min(operation.answers)
         self._query = functools.lru_cache(maxsize=16)(lambda text: decode_query(text, operation.query))
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         operation = self._operation
         actor = await self._actor(scope)
-        query = self._query(scope["query_string"])
-        key = idempotency_key(scope) if operation.idempotent else None
-        body = await self._body(scope, receive) if operation.reads_body else None
-        resume = last_event_id(scope) if operation.resumable else None
-        try:
-            answer = await operation.handler(
-                Call(scope["path_params"], query, body, scope[CORRELATION], actor, key, resume)
-            )
-        except FlexCoreError as error:
-            raise from_failure(error) from error
+        if operation.audited:
+            answer = await self._audited(scope, receive, actor)
+        else:
+            answer = await self._answer(await self._call(scope, receive, actor))
         headers = [*self._headers[answer.status]]
         headers.extend((name.encode(), value.encode()) for name, value in answer.headers.items())
         if isinstance(answer.content, AsyncIterator):
@@ -94,10 +92,55 @@ class _Caller:
 
     async def _actor(self, scope: Scope) -> Actor:
         if self._role is None:
-            return Actor(ANONYMOUS_NAME, Role.VIEWER, ActorKind.ANONYMOUS, source(scope))
-        actor = await self._access.actor(scope)
-        check_role(actor, self._role)
+            return _anonymous(scope)
+        actor = None
+        try:
+            actor = await self._access.actor(scope)
+            check_role(actor, self._role)
+        except HttpError as error:
+            self._audit.refused(scope, actor or _anonymous(scope), error)
+            raise
         return actor
+
+    async def _audited(self, scope: Scope, receive: Receive, actor: Actor) -> Answer:
+        target = scope["path"]
+        try:
+            call = await self._call(scope, receive, actor, self._record(scope, actor))
+            if self._operation.target is not None:
+                target = self._operation.target(call)
+            answer = await self._answer(call)
+        except HttpError as error:
+            await self._audit.failed(scope, actor, target, error)
+            raise
+        except BaseException:
+            self._audit.broken_off(scope, actor, target)
+            raise
+        if answer.recorded:
+            return answer
+        try:
+            await self._audit.succeeded(scope, actor, target, answer.status)
+        except FlexCoreError as error:
+            raise from_failure(error) from error
+        return answer
+
+    def _record(self, scope: Scope, actor: Actor) -> Callable[[], StampedRecord]:
+        return functools.partial(self._audit.stamped, scope, actor, self._good)
+
+    async def _call(
+        self, scope: Scope, receive: Receive, actor: Actor, record: Callable[[], StampedRecord] | None = None
+    ) -> Call[Any, Any]:
+        operation = self._operation
+        query = self._query(scope["query_string"])
+        key = idempotency_key(scope) if operation.idempotent else None
+        body = await self._body(scope, receive) if operation.reads_body else None
+        resume = last_event_id(scope) if operation.resumable else None
+        return Call(scope["path_params"], query, body, scope[CORRELATION], actor, key, resume, record)
+
+    async def _answer(self, call: Call[Any, Any]) -> Answer:
+        try:
+            return await self._operation.handler(call)
+        except FlexCoreError as error:
+            raise from_failure(error) from error
 
     async def _body(self, scope: Scope, receive: Receive) -> Any:
         declared = self._operation.body
@@ -105,6 +148,10 @@ class _Caller:
             return None if declared is None else declared()
         body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
         return None if declared is None else body
+
+
+def _anonymous(scope: Scope) -> Actor:
+    return Actor(ANONYMOUS_NAME, Role.VIEWER, ActorKind.ANONYMOUS, source(scope))
 
 
 async def _stream(answer: Answer, headers: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexcore.application.correlation import CORRELATION_ID
 from flexcore.application.ports import NewId
-from flexcore.presentation.http.endpoint import CORRELATION, ROUTE
+from flexcore.presentation.http.auditing import CORRELATION
+from flexcore.presentation.http.endpoint import ROUTE
 from flexcore.presentation.http.problems import HttpError, internal_error, send_problem, stopping
 from flexcore.presentation.http.validation import ClientGoneError
 

@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from flexcore.application.audit import StampedRecord
 from flexcore.domain.access import Actor, Role
 
 Query = TypeVar("Query")
@@ -26,7 +27,11 @@ class NoBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Query, Body]):
-    """One valid request. Of an open operation the caller is anonymous."""
+    """One valid request. Of an open operation the caller is anonymous.
+
+    `record` makes the audit record of its success. A handler may keep it together with what it does, and then says so
+    in its answer.
+    """
 
     path: Mapping[str, str]
     query: Query
@@ -35,6 +40,7 @@ class Call(Generic[Query, Body]):
     actor: Actor
     idempotency_key: str | None = None
     last_event_id: str | None = None
+    record: Callable[[], StampedRecord] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,13 @@ class Answer:
     """What a handler gives back.
 
     `content` is encoded as JSON, unless it is of another declared media type: then it is bytes, or an iterator of
-    bytes that are sent as they come. None is no content.
+    bytes that are sent as they come. None is no content. `recorded`: the call's audit record is kept already.
     """
 
     content: Any
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,9 @@ class Operation:
     `idempotent` operations take the header Idempotency-Key: the same request again under it is done once.
     `open` ones ask nobody who they are. The others need `role`: by default that of a viewer to GET something, and that
     of an admin for the rest.
+    `changes` says whether a call that is no GET changes something: then it leaves an audit record of its `target`,
+    which is the path if nothing else is declared.
+    `max_body_bytes` is less than the server's limit where a large body makes no sense.
     `resumable` ones take Last-Event-ID, which says where a stream broke off.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 403, 413, 415, 500).
@@ -94,6 +104,14 @@ class Operation:
     resumable: bool = False
     open: bool = False
     role: Role | None = None
+    changes: bool = True
+    target: Callable[[Call[Any, Any]], str] | None = None
+    max_body_bytes: int | None = None
+
+    @property
+    def audited(self) -> bool:
+        """Whether each call leaves an audit record."""
+        return self.method != "GET" and self.changes
 
     @property
     def required_role(self) -> Role | None:

@@ -1,6 +1,7 @@
 """Turns a request's query string and body into the types an operation declares, or into a 400 that names the field."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Final, get_args
 from urllib.parse import parse_qsl
 
@@ -8,6 +9,7 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope
 
+from flexcore.domain.errors import InvalidInput
 from flexcore.presentation.http.problems import HttpError, ProblemField, bad_request
 
 _AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
@@ -40,6 +42,14 @@ def decode_query(query_string: bytes, into: type[Struct]) -> Struct:
         wrong = _problem_field(str(error), known=into.__struct_encode_fields__)
         # In a query everything is text, so saying that the value was one helps nobody.
         raise _wrong_parameter(wrong.field, wrong.message.removesuffix(", got str")) from error
+
+
+def in_utc(field: str, moment: datetime | None) -> datetime | None:
+    """Return the same moment in UTC; raises InvalidInput if there is none."""
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput.field(field, "must lie in the years 1 to 9999 UTC") from error
 
 
 def idempotency_key(scope: Scope) -> str | None:

@@ -218,6 +218,7 @@ class CommandRoutes:
                 path=_COMMANDS,
                 name="sendCommand",
                 role=Role.OPERATOR,
+                target=_target,
                 summary="Do a command, once for each command_id; RegisterPlugin and RemovePlugin need the role admin",
                 tag="commands",
                 handler=self._send,
@@ -245,6 +246,12 @@ class CommandRoutes:
             check_role(call.actor, Role.ADMIN)
         outcome = await self._commands.send(command, request)
         return Answer(_answer(body.command_id, outcome), 202 if isinstance(command, _ACCEPTED_LATER) else 200)
+
+
+def _target(call: Call[NoParameters, AnyCommand]) -> str:
+    name = str(call.body.__struct_config__.tag)
+    aggregate_id = getattr(call.body, "aggregate_id", None)
+    return name if aggregate_id is None else f"{name} {aggregate_id}"
 
 
 def _answer(command_id: str, outcome: Outcome) -> CommandAnswer:

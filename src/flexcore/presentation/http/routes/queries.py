@@ -124,6 +124,7 @@ class QueryRoutes:
                 path=_QUERIES,
                 name="askQuery",
                 role=Role.VIEWER,
+                changes=False,
                 summary="Answer a query; nothing is changed",
                 tag="queries",
                 handler=self._ask,
