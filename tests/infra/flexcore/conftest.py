@@ -41,12 +41,13 @@ def leaders(run) -> dict[str, str | None]:
 def answers(node: Node) -> dict[str, Any]:
     """What the server of one node answers."""
     variables = node.variables
-    host = variables["flexcore_http_host"]
+    scheme = "https" if variables["flexcore_tls_certificate"] else "http"
+    host = variables["flexcore_tls_name"]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - it listens on all addresses, so it is asked on the one others use
         host = variables["ansible_host"]
     return node.probe(
         "http_answers",
-        url=f"http://{host}:{variables['flexcore_http_port']}",
+        url=f"{scheme}://{host}:{variables['flexcore_http_port']}",
         token=variables.secret("flexcore_api_token"),
         correlation_id=CORRELATION_ID,
         open_paths=OPEN_PATHS,

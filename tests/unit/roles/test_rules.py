@@ -49,6 +49,26 @@ def targets(*urls: str) -> list[dict[str, str]]:
     return [{"name": f"service{number}", "url": url} for number, url in enumerate(urls)]
 
 
+PEM = {
+    "flexcore_tls_certificate": "-----BEGIN CERTIFICATE-----\n",
+    "flexcore_tls_key": "-----BEGIN PRIVATE KEY-----\n",
+}
+
+
+def plugin_secrets(**other: str) -> list[dict[str, str]]:
+    return [{"plugin": "greeter", "name": "api_key", "value": "k" * 8} | other]
+
+
+def test_https_and_secrets_of_plugins_are_taken() -> None:
+    assert problems("flexcore", **PEM, flexcore_plugin_secrets=plugin_secrets()) == []
+
+
+def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
+    (said,) = problems("flexcore", **PEM | {"flexcore_tls_key": SECRET})
+    assert "flexcore_tls_key" in said
+    assert SECRET not in said
+
+
 @pytest.mark.parametrize(
     ("role", "variable", "value"),
     [
@@ -77,12 +97,24 @@ def targets(*urls: str) -> list[dict[str, str]]:
         ("flexcore", "flexcore_postgresql_port", 0),
         ("flexcore", "flexcore_redis_port", 65536),
         ("flexcore", "flexcore_execution_slots", 0),
+        ("flexcore", "flexcore_execution_queue", 10001),
+        ("flexcore", "flexcore_execution_queue_seconds", 0),
         ("flexcore", "flexcore_execution_results_hours", 0),
         ("flexcore", "flexcore_job_concurrency", 1025),
         ("flexcore", "flexcore_cluster_name", ""),
         ("flexcore", "flexcore_drain_seconds", 9999),
         ("flexcore", "flexcore_memory_max", "4 gigabytes"),
         ("flexcore", "flexcore_tasks_max", 10),
+        ("flexcore", "flexcore_sandbox_memory_max", "lots"),
+        ("flexcore", "flexcore_sandbox_tasks_max", 10),
+        ("flexcore", "flexcore_tls_certificate", PEM["flexcore_tls_certificate"]),
+        ("flexcore", "flexcore_tls_key", PEM["flexcore_tls_key"]),
+        ("flexcore", "flexcore_tls_authority", "/etc/ssl/authority.pem"),
+        ("flexcore", "flexcore_tls_name", "https://flexcore.example.org"),
+        ("flexcore", "flexcore_plugin_secrets", plugin_secrets(plugin="No Slug")),
+        ("flexcore", "flexcore_plugin_secrets", plugin_secrets(name="../api_token")),
+        ("flexcore", "flexcore_plugin_secrets", plugin_secrets(value="short")),
+        ("flexcore", "flexcore_plugin_secrets", plugin_secrets() * 2),
         ("flexcore", "flexcore_releases_kept", 1),
         ("flexcore", "flexcore_ready_timeout_seconds", 0),
         ("flexcore", "flexcore_node_id", "no spaces"),

@@ -20,6 +20,12 @@ SECRETS = {
 }
 
 
+TLS = {
+    "flexcore_tls_certificate": "-----BEGIN CERTIFICATE-----\n",
+    "flexcore_tls_key": "-----BEGIN PRIVATE KEY-----\n",
+}
+
+
 def flexcore(**variables: Any) -> Role:
     version = {"_flexcore_version": {"stdout": "0.1.0+abcd"}}
     return Role("flexcore", role_name="flexcore", **version, **SECRETS, **variables)
@@ -57,6 +63,37 @@ def test_flexcore_takes_the_configuration(tmp_path: Path) -> None:
     assert (settings.postgres.user, settings.postgres.owner_user) == ("flexcore", "flexcore_owner")
 
 
+def test_flexcore_takes_the_configuration_of_https(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(flexcore(**TLS).text("config.yaml.j2"))
+    http = load(file, {}, required=()).settings.http
+    assert http.tls_cert_file == "/etc/flexcore/tls_certificate.pem"
+    assert http.tls_key_file == "/run/credentials/flexcore.service/tls_key"
+    assert "LoadCredential=tls_key:/etc/flexcore/credentials/tls_key\n" in flexcore(**TLS).text("flexcore.service.j2")
+
+
+def test_credentials_are_those_that_are_set_and_each_plugins_own() -> None:
+    secrets = [
+        {"plugin": "greeter", "name": "api_key", "value": "secret-1"},
+        {"plugin": "loader", "name": "password", "value": "secret-2"},
+    ]
+    credentials = flexcore(flexcore_plugin_secrets=secrets).value("_flexcore_credentials")
+    assert credentials == {
+        "api_token": SECRETS["flexcore_api_token"],
+        "postgres_password": SECRETS["flexcore_postgresql_password"],
+        "postgres_owner_password": SECRETS["flexcore_postgresql_owner_password"],
+        "redis_password": SECRETS["flexcore_redis_password"],
+        "plugins/greeter_api_key": "secret-1",
+        "plugins/loader_password": "secret-2",
+    }
+
+
+def test_what_is_no_credential_any_more_goes() -> None:
+    state = {"stdout_lines": ["file api_token", "file tls_key", "file plugins/greeter_api_key"]}
+    stale = flexcore(_flexcore_state=state).value("_flexcore_stale_credentials")
+    assert stale == ["plugins/greeter_api_key", "tls_key"]
+
+
 def test_flexcores_own_services_hold_without_others(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(flexcore().text("config.yaml.j2"))
@@ -64,7 +101,14 @@ def test_flexcores_own_services_hold_without_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["config.yaml.j2", "flexcore.service.j2", "flexcore-migrate.service.j2", "command.sh.j2"]
+    "template",
+    [
+        "config.yaml.j2",
+        "flexcore.service.j2",
+        "flexcore-sandbox.service.j2",
+        "flexcore-migrate.service.j2",
+        "command.sh.j2",
+    ],
 )
 def test_no_file_of_flexcore_but_a_credential_holds_a_secret(template: str) -> None:
     text = flexcore().text(template)
@@ -73,7 +117,9 @@ def test_no_file_of_flexcore_but_a_credential_holds_a_secret(template: str) -> N
 
 def test_each_unit_gets_the_credentials_it_needs_and_no_other() -> None:
     assert credentials("flexcore.service.j2") == {"api_token", "postgres_password", "redis_password"}
+    assert "LoadCredential=plugin_secret:/etc/flexcore/credentials/plugins\n" in flexcore().text("flexcore.service.j2")
     assert credentials("flexcore-migrate.service.j2") == {"postgres_owner_password"}
+    assert "Credential" not in flexcore().text("flexcore-sandbox.service.j2")
 
 
 def credentials(template: str) -> set[str]:
@@ -109,6 +155,26 @@ def test_the_release_that_is_deployed_migrates_and_the_current_one_serves() -> N
 )
 def test_readiness_is_asked_where_the_server_listens(address: str, asked: str) -> None:
     assert flexcore(flexcore_http_host=address).value("_flexcore_url") == f"http://{asked}:8080"
+
+
+def test_readiness_is_asked_by_https_where_the_server_speaks_it() -> None:
+    assert flexcore(**TLS).value("_flexcore_url") == "https://127.0.0.1:8080"
+
+
+def test_the_sandbox_goes_down_and_up_with_the_server_and_is_there_before_it() -> None:
+    server, sandbox = (flexcore().text(f"{name}.service.j2").splitlines() for name in ("flexcore", "flexcore-sandbox"))
+    assert "PartOf=flexcore.service" in sandbox
+    release = "/opt/flexcore/current/bin/flexcore"
+    assert f"ExecStart={release} sandbox --listen /run/flexcore-sandbox/supervisor.sock" in sandbox
+    assert f"ExecStart={release} serve --config /etc/flexcore/config.yaml" in server
+
+
+def test_only_the_sandbox_may_make_namespaces_and_only_the_server_reaches_the_network() -> None:
+    server, sandbox = (flexcore().text(f"{name}.service.j2").splitlines() for name in ("flexcore", "flexcore-sandbox"))
+    assert "RestrictNamespaces=yes" in server
+    assert "RestrictNamespaces=user mnt pid ipc uts net" in sandbox
+    assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "CapabilityBoundingSet="} <= set(sandbox)
+    assert "User=flexcore-sandbox" in sandbox
 
 
 def test_the_oldest_releases_are_those_beyond_the_newest() -> None:
