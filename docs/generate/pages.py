@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from docs.generate import api, commands, modules, roles, settings
+from docs.generate import api, commands, modules, plugins, roles, settings
 from flexcore.cli import main as flexcore
 from flext_cli.main import flext
 
@@ -20,6 +20,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "api.md": api.reference(),
         REFERENCE / "commands.md": commands.reference({"flexcore": flexcore, "flext": flext}),
         REFERENCE / "playbooks.md": commands.playbooks(sorted((ROOT / "playbooks").glob("*.yml"))),
+        REFERENCE / "plugins.md": plugins.reference(),
         REFERENCE / "settings.md": settings.reference(),
     }
 

@@ -81,6 +81,7 @@ from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
 from flexcore.settings import Settings
 from flexcore.wiring import (
+    builtin_grants,
     checkpoint_file,
     given,
     new_id,
@@ -170,8 +171,10 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     feed = Feed(store)
     stored = PostgresStoredChain(database, page=SERVING_PAGE)
     checkpoints = checkpoint_file(settings)
-    codes = BuiltinPlugins()
-    runner = MeteredPluginRunner(SubprocessRunner(configuration=_plugin_configuration(settings)), metrics)
+    grants = builtin_grants(settings)
+    codes = BuiltinPlugins(grants)
+    told = {plugin_id: grant.configuration for plugin_id, grant in grants.items()}
+    runner = MeteredPluginRunner(SubprocessRunner(configuration=told), metrics)
     coordination = Coordination(
         redis_access(settings),
         name=settings.cluster.name,
@@ -355,12 +358,6 @@ def _tell_of(channel: LiveChannel, appended: Appended) -> None:
     """Wake those who follow the log, on all nodes."""
     if appended.events:
         channel.publish("events", position=appended.events[-1].position)
-
-
-def _plugin_configuration(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return what the built-in plugins have to be told."""
-    url = settings.services.get("flext-service")
-    return {} if url is None else {"flext-service": {"url": url}}
 
 
 def _access_policy(settings: Settings) -> AccessPolicy:

@@ -4,12 +4,15 @@ import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uuid_utils
 
+from flexcore.domain.manifest import Permissions
 from flexcore.infrastructure.checkpoints import CheckpointFile
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.redis.connection import RedisAccess
+from flexcore.infrastructure.sandbox.catalogue import Grant
 from flexcore.settings import Secret, Settings
 
 
@@ -56,6 +59,21 @@ def secrets(settings: Settings) -> Iterator[Secret]:
         settings.event_store.connection,
     )
     yield from (secret for secret in candidates if secret is not None)
+
+
+def builtin_grants(settings: Settings) -> dict[str, Grant]:
+    """Return what the settings let the built-in plugins do, and what they tell them."""
+    grants = {}
+    if (url := settings.services.get("flext-service")) is not None:
+        address = urlsplit(url)
+        port = address.port or (443 if address.scheme == "https" else 80)
+        grants["flext-service"] = Grant(Permissions(network=(f"{_host(address.hostname)}:{port}",)), {"url": url})
+    return grants
+
+
+def _host(name: str | None) -> str:
+    """Write a host as it stands before a port."""
+    return f"[{name}]" if name is not None and ":" in name else name or ""
 
 
 def tune_collector() -> None:

@@ -15,7 +15,9 @@ NODES = f"{API}/cluster/nodes"
 NODE = f"{API}/runtime/status"
 TOKEN_PATHS = (f"{API}/status", f"{API}/plugins", UNKNOWN_PLUGIN, "/api/v1/plugins", CLUSTER, NODES, NODE)
 COMPONENTS = frozenset({"postgresql", "redis", "event_store", "plugin_runtime", "job_queue", "disk"})
-BUILT_IN_PLUGINS = frozenset({"json-processor", "simple-processor", "flext-service"})
+BUILT_IN_PLUGINS = frozenset(
+    {"data-processor", "data-transformer", "flext-service", "json-processor", "simple-processor"}
+)
 
 # What Redis answers FlexCore's user, and what it refuses it. None of these would change anything.
 ALLOWED_REDIS_COMMANDS = [["PING"], ["ACL", "WHOAMI"], ["GET", "flexcore:verify"]]

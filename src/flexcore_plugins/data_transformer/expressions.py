@@ -1,8 +1,8 @@
 """Expressions over one record: `price * quantity > 100 and status in ("paid", "sent")`.
 
-The grammar is Python's for expressions, cut down to what `_compile` lists; nothing is ever handed to Python's own
-evaluation. A name is a field of the record, `field("odd name")` is one too, `a.b` and `a["b"]` look into an object and
-`a[0]` into a list. `null`, `true` and `false` are written as in JSON or as in Python.
+The grammar is a safe part of Python's for expressions, and nothing is ever handed to Python's own evaluation. A name
+is a field of the record, `field("odd name")` is one too, `a.b` and `a["b"]` look into an object and `a[0]` into a list.
+`null`, `true` and `false` are written as in JSON or as in Python.
 
 null means "not known", as in SQL: arithmetic with it gives null, an ordering comparison with it is false, and what is
 not there reads as null. Different types are never equal, and true is not 1.

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.infra.contract import BUILT_IN_PLUGINS
 from tests.integration.server.flexcore_process import FlexCoreProcess, running
 from tests.servers import PostgresServer, RedisServer, Server, wait_until
 
@@ -160,7 +161,7 @@ def test_a_node_starts_without_postgresql_and_redis_and_recovers(
         wait_until(
             lambda: api.get("/api/v1/flexcore/plugins").status_code == 200, SHOWN_SECONDS, "the plugins being listed"
         )
-        assert api.get("/api/v1/flexcore/plugins").json()["total"] == 3
+        assert api.get("/api/v1/flexcore/plugins").json()["total"] == len(BUILT_IN_PLUGINS)
 
 
 def test_a_wrong_password_is_named_without_being_shown(environ: dict[str, str]) -> None:

@@ -1,51 +1,62 @@
-"""The plugins that come with FlexCore."""
+"""The plugins that come with FlexCore: the manifests in `flexcore_plugins`, and what the operator grants them."""
 
+import sysconfig
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType
 from typing import Any, Final
 
+import flexcore_plugins
 from flexcore.application.ports import PluginCode
-from flexcore.domain.manifest import PluginCommand, PluginManifest
-from flexcore.infrastructure.sandbox.builtin import flext_service, json_processor, simple_processor
+from flexcore.domain.manifest import Permissions, PluginManifest
+from flexcore.infrastructure.packages.manifest_file import FILE_NAME, parse_manifest
+
+_HOME: Final = Path(flexcore_plugins.__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the operator lets a built-in plugin do beside what its manifest says, and what it is told at each start."""
+
+    permissions: Permissions = field(default_factory=Permissions)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 class BuiltinPlugins:
-    """The port PluginCodes for what this release brings along."""
+    """The port PluginCodes for what this release brings along; `grants` are by plugin id."""
+
+    def __init__(self, grants: Mapping[str, Grant] = MappingProxyType({})) -> None:
+        manifests = sorted(_HOME.glob(f"*/{FILE_NAME}"))
+        self._codes = {code.manifest.id: code for code in (_code(file, grants) for file in manifests)}
 
     def find(self, plugin_id: str) -> PluginCode | None:
         """Return a plugin's code."""
-        return BUILTIN_PLUGINS.get(plugin_id)
+        return self._codes.get(plugin_id)
 
     def all(self) -> Mapping[str, PluginCode]:
         """Return the code of every plugin, by its id."""
-        return BUILTIN_PLUGINS
+        return self._codes
 
 
-def _code(module: ModuleType) -> PluginCode:
-    described = dict(module.MANIFEST)
-    default = described.pop("default_operation")
-    commands = tuple(_command(operation, default) for operation in described.pop("operations"))
-    manifest = PluginManifest(**described, commands=commands)
-    return PluginCode(manifest, f"builtin-{manifest.id}-{manifest.version}", Path(__file__).parent)
+def _code(file: Path, grants: Mapping[str, Grant]) -> PluginCode:
+    """Take a built-in plugin as it lies in this release, whose own packages it may import."""
+    manifest = parse_manifest(file.read_bytes())
+    if manifest.id in grants:
+        manifest = _granted(manifest, grants[manifest.id].permissions)
+    digest = f"builtin-{manifest.id}-{manifest.version}-{version('flexcore')}"
+    packages = (_HOME.parent, Path(sysconfig.get_path("platlib")))
+    return PluginCode(manifest, digest, file.parent, tuple(dict.fromkeys(packages)))
 
 
-def _command(operation: Mapping[str, Any], default: str) -> PluginCommand:
-    parameters = operation.get("parameters", ())
-    schema = {
-        "type": "object",
-        "properties": {each["name"]: _schema(each) for each in parameters},
-        "required": [each["name"] for each in parameters if each.get("required")],
-        "additionalProperties": operation.get("open", False),
-    }
-    return PluginCommand(operation["name"], operation["description"], schema, default=operation["name"] == default)
-
-
-def _schema(parameter: Mapping[str, Any]) -> dict[str, Any]:
-    described = {"description": parameter["description"]}
-    return described if parameter["type"] == "any" else {"type": parameter["type"], **described}
-
-
-BUILTIN_PLUGINS: Final[Mapping[str, PluginCode]] = {
-    code.manifest.id: code for code in map(_code, (flext_service, json_processor, simple_processor))
-}
+def _granted(manifest: PluginManifest, more: Permissions) -> PluginManifest:
+    own = manifest.permissions
+    together = Permissions(
+        network=(*own.network, *more.network),
+        read=(*own.read, *more.read),
+        write=(*own.write, *more.write),
+        secrets=(*own.secrets, *more.secrets),
+        events=(*own.events, *more.events),
+    )
+    return replace(manifest, permissions=together)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flexcore.infrastructure.sandbox.builtin.simple_processor import SimpleProcessor
 from flexcore_plugin import OperationFailed
+from flexcore_plugins.simple_processor.processor import SimpleProcessor
 
 processor = SimpleProcessor({})
 

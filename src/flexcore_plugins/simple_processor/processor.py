@@ -4,39 +4,9 @@ import time
 
 from flexcore_plugin import OperationFailed, log
 
-_TEXT = {"name": "text", "type": "string", "description": "The text to work on", "required": True}
-
-MANIFEST = {
-    "id": "simple-processor",
-    "name": "Simple processor",
-    "version": "1.0.0",
-    "type": "processor",
-    "description": "Small operations on text and numbers",
-    "entry_point": "flexcore.infrastructure.sandbox.builtin.simple_processor:SimpleProcessor",
-    "capabilities": ["text", "numbers"],
-    "default_operation": "echo",
-    "operations": [
-        {"name": "echo", "description": "Give back the parameters as they came", "open": True},
-        {"name": "uppercase", "description": "Turn the text into upper case", "parameters": [_TEXT]},
-        {"name": "lowercase", "description": "Turn the text into lower case", "parameters": [_TEXT]},
-        {"name": "reverse", "description": "Turn the order of the characters round", "parameters": [_TEXT]},
-        {"name": "count", "description": "Count characters, words and lines", "parameters": [_TEXT]},
-        {
-            "name": "sum",
-            "description": "Add numbers up",
-            "parameters": [{"name": "numbers", "type": "array", "description": "Numbers", "required": True}],
-        },
-        {
-            "name": "wait",
-            "description": "Do nothing for a while, such as to see a time limit at work",
-            "parameters": [{"name": "seconds", "type": "number", "description": "How long", "required": True}],
-        },
-    ],
-}
-
 
 class SimpleProcessor:
-    """Each public method is one operation of the manifest."""
+    """Each public method is one command of the manifest."""
 
     def __init__(self, configuration: dict[str, object]) -> None:
         del configuration  # it has no settings

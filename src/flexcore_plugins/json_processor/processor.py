@@ -7,69 +7,6 @@ import json
 
 from flexcore_plugin import OperationFailed
 
-_DOCUMENT = {"name": "document", "type": "any", "description": "Any JSON value", "required": True}
-
-MANIFEST = {
-    "id": "json-processor",
-    "name": "JSON processor",
-    "version": "1.0.0",
-    "type": "processor",
-    "description": "Looks into JSON documents and changes them",
-    "entry_point": "flexcore.infrastructure.sandbox.builtin.json_processor:JsonProcessor",
-    "capabilities": ["json"],
-    "default_operation": "describe",
-    "operations": [
-        {
-            "name": "describe",
-            "description": "Say what the parameters hold: keys, depth, number of values of each type",
-            "open": True,
-        },
-        {
-            "name": "select",
-            "description": "Give the part of the document at a JSON Pointer",
-            "parameters": [
-                _DOCUMENT,
-                {
-                    "name": "pointer",
-                    "type": "string",
-                    "description": "JSON Pointer such as /orders/0/total; the empty string is the whole document",
-                    "required": True,
-                },
-            ],
-        },
-        {
-            "name": "merge",
-            "description": "Apply a JSON Merge Patch: objects merge, null removes, anything else replaces",
-            "parameters": [
-                _DOCUMENT,
-                {"name": "patch", "type": "any", "description": "What to change", "required": True},
-            ],
-        },
-        {
-            "name": "diff",
-            "description": "Give the JSON Patch that turns one document into another",
-            "parameters": [
-                {"name": "before", "type": "any", "description": "The document as it was", "required": True},
-                {"name": "after", "type": "any", "description": "The document as it is", "required": True},
-            ],
-        },
-        {
-            "name": "parse",
-            "description": "Read a document from JSON text",
-            "parameters": [{"name": "text", "type": "string", "description": "JSON text", "required": True}],
-        },
-        {
-            "name": "format",
-            "description": "Write the document as JSON text",
-            "parameters": [
-                _DOCUMENT,
-                {"name": "indent", "type": "integer", "description": "Spaces a level, 0 to 16; 2 if not given"},
-                {"name": "sort_keys", "type": "boolean", "description": "Whether to order keys; no if not given"},
-            ],
-        },
-    ],
-}
-
 _MOST_INDENT = 16
 _TYPE_NAMES = {
     dict: "object",
@@ -83,7 +20,7 @@ _TYPE_NAMES = {
 
 
 class JsonProcessor:
-    """Each public method is one operation of the manifest."""
+    """Each public method is one command of the manifest."""
 
     def __init__(self, configuration: dict[str, object]) -> None:
         del configuration  # it has no settings

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flexcore.infrastructure.sandbox.builtin.json_processor import JsonProcessor
 from flexcore_plugin import OperationFailed
+from flexcore_plugins.json_processor.processor import JsonProcessor
 
 processor = JsonProcessor({})
 

@@ -1,0 +1,1 @@
+"""data-processor: CSV, JSON, NDJSON and Parquet, one into the other, and what is in them."""

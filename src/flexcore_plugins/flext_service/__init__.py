@@ -1,0 +1,1 @@
+"""flext-service: speaks to the FLEXT service."""

@@ -1,0 +1,1 @@
+"""json-processor: looks into JSON documents and changes them."""

@@ -1,0 +1,1 @@
+"""simple-processor: small operations on text and numbers."""
