@@ -9,6 +9,7 @@ from urllib.parse import quote
 from . import normalise
 from .dialects import DIALECTS, Dialect, detect, forced_dialect
 from .errors import ClientError, FailureKind
+from .http_message import Body
 from .log_query import MOST_LINES, LogQuery
 from .models import LogRecord, PluginInfo
 from .targets import Target
@@ -35,7 +36,7 @@ class FlexCoreClient:
     async def dialect(self) -> Dialect:
         """Find out once which dialect the server speaks; an unknown one is ClientError (unsupported)."""
         if self._dialect is None:
-            health = self._decoded(await self._transport.get("/health"), also=(503,))
+            health = self._decoded(await self._transport.get("/health", final=(503,)), also=(503,))
             self._dialect, self.evidence = await detect(health, self.get)
             if self._dialect is None:
                 raise self.unsupported(f"this is no FlexCore API that the client knows ({self.evidence})")
@@ -51,12 +52,12 @@ class FlexCoreClient:
         """GET ``path`` and decode the answer."""
         return self._decoded(await self._transport.get(path, params))
 
-    async def find(self, path: str, params: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-        """GET one thing; None when the server says that there is none."""
-        answer = await self._transport.get(path, params)
+    async def find(self, path: str, also: tuple[int, ...] = ()) -> dict[str, Any] | None:
+        """GET one thing; None when the server says that there is none. Statuses in ``also`` are as good as 200."""
+        answer = await self._transport.get(path, final=also)
         if answer.status == 404 and self._words(answer) is not None:
             return None
-        return self.mapping(answer)
+        return self.checked(self._decoded(answer, also))
 
     async def change(
         self,
@@ -71,20 +72,20 @@ class FlexCoreClient:
     ) -> dict[str, Any]:
         """Have something changed, and return what the server says about it, nothing for 204.
 
-        With a ``key`` the server does it once however often it is asked, and the request carries the key as its
-        correlation id too, so that what came of it can be found again.
+        ``document`` is sent as JSON unless it is a Body already. With a ``key`` the server does it once however often
+        it is asked, and the request carries the key as its correlation id too, so that what came of it can be found.
         """
         headers = {"idempotency-key": key, "x-correlation-id": key} if key else None
         answer = await self._transport.request(
             method,
             path,
             params,
-            None if document is None else json_body(document),
+            document if document is None or isinstance(document, Body) else json_body(document),
             headers=headers,
             idempotent=True if key else idempotent,
             total=total,
         )
-        return {} if answer.status == 204 else self.mapping(answer)
+        return {} if answer.status == 204 else self.checked(self._decoded(answer))
 
     async def pages(self, path: str, name: str, params: Mapping[str, str] | None = None) -> list[Any]:
         """Read a whole list that comes in pages by offset."""
@@ -135,19 +136,29 @@ class FlexCoreClient:
             return found, len(items) >= MOST_LINES and len(found) < query.lines
         raise self.unsupported("this server does not offer its logs over HTTP")
 
+    async def post_any(self, path: str, document: Any, seconds: float) -> Any:
+        """POST to another dialect's route, whose answer may be anything."""
+        return self._decoded(await self._transport.request("POST", path, body=json_body(document), total=seconds))
+
+    def checked(self, document: Any) -> dict[str, Any]:
+        """Return an answer that has to be an object."""
+        if not isinstance(document, dict):
+            raise self.bad_body(f"Asking {self.url}", "is no JSON object")
+        return document
+
+    def text(self, document: Mapping[str, Any], name: str) -> str:
+        """Return a text that an answer has to hold."""
+        found = document.get(name)
+        if not isinstance(found, str):
+            raise self.bad_body(f"Asking {self.url}", f"has no {name}")
+        return found
+
     def items(self, document: Any, name: str) -> list[Any]:
         """Return the list ``name`` of an answer."""
         found = normalise.items_of(document, name)
         if found is None:
             raise self.bad_body(f"Reading the {name} of {self.url}", f"has no list of {name}")
         return found
-
-    def mapping(self, answer: Answer) -> dict[str, Any]:
-        """Return a good answer that has to be an object."""
-        document = self._decoded(answer)
-        if not isinstance(document, dict):
-            raise self.bad_body(f"{answer.method} {self.url}{answer.path}", "is no JSON object")
-        return document
 
     def bad_body(self, what: str, reason: str) -> ClientError:
         """Build the error for an answer of another form than the dialect has."""

@@ -14,12 +14,16 @@ class Dialect:
     """What one generation offers.
 
     ``caveat`` is what its ``/health`` does not prove. An empty one means that the answer rests on probes.
+    ``execute`` is the route that runs a plugin to its end. Its body is the plugin's arguments, or, where the dialect
+    ``names_operation``, an object with plugin, operation and arguments.
     ``signal`` is for a generation whose ``/health`` is a constant: the route whose answer does prove something.
     """
 
     name: str
     plugins: str
     paged: bool = False
+    execute: str | None = None
+    names_operation: bool = False
     signal: str | None = None
     caveat: str = ""
 
@@ -31,16 +35,29 @@ DIALECTS = {
         Dialect(
             "seed-2025",
             plugins="/api/v1/flexcore/plugins",
+            execute="/api/v1/flexcore/plugins/{id}/execute",
             caveat="does not probe Redis, and falls back to a store in memory when PostgreSQL is down at its start",
         ),
-        Dialect("legacy-2025", plugins="/plugins", caveat="its /health names no component"),
+        Dialect(
+            "legacy-2025",
+            plugins="/plugins",
+            execute="/plugins/{id}/execute",
+            caveat="its /health names no component",
+        ),
         Dialect(
             "gin-2025",
             plugins="/api/v1/plugins/list",
+            execute="/api/v1/plugins/{id}/execute",
+            names_operation=True,
             signal="/api/v1/plugins/communication/status",
             caveat="its /health is a constant that checks nothing",
         ),
-        Dialect("s0-client", plugins="/api/v1/plugins", caveat="its /health names no component"),
+        Dialect(
+            "s0-client",
+            plugins="/api/v1/plugins",
+            execute="/api/v1/plugins/{id}/execute",
+            caveat="its /health names no component",
+        ),
     )
 }
 AUTO = "auto"

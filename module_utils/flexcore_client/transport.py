@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -114,9 +114,9 @@ class HttpTransport:
     async def __aexit__(self, *exception: object) -> None:
         await self._exchange.close()
 
-    async def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+    async def get(self, path: str, params: Mapping[str, str] | None = None, final: Collection[int] = ()) -> Answer:
         """GET ``path``; see ``request``."""
-        return await self.request("GET", path, params)
+        return await self.request("GET", path, params, final=final)
 
     async def request(
         self,
@@ -127,13 +127,15 @@ class HttpTransport:
         *,
         headers: Mapping[str, str] | None = None,
         idempotent: bool | None = None,
+        final: Collection[int] = (),
         total: float | None = None,
     ) -> Answer:
         """Ask, and return whatever came back; raises ClientError when nothing usable did.
 
         Where asking twice does no more than asking once (``idempotent``; by default GET, PUT and DELETE are),
         connection failures and the statuses that mean "not now" are tried again within ``total`` seconds, as the
-        retry policy says. Redirects are not followed: a token must not travel to where another server points.
+        retry policy says. A status in ``final`` is an answer like any other. Redirects are not followed: a token must
+        not travel to where another server points.
         """
         deadline = self._deadline or Deadline(self.clock, total or self._timeouts.total)
         again = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
@@ -144,9 +146,10 @@ class HttpTransport:
         attempt = 0
         while True:
             attempt += 1
-            outcome = await self._counted(request, path, deadline)
+            outcome = await self._counted(request, path, deadline, final)
             if isinstance(outcome, Answer):
-                worth_repeating, named = outcome.status in RETRIABLE_STATUSES, outcome.headers.get("retry-after")
+                worth_repeating = outcome.status in RETRIABLE_STATUSES and outcome.status not in final
+                named = outcome.headers.get("retry-after")
             else:
                 worth_repeating, named = outcome.transient, None
             pause = None
@@ -189,7 +192,9 @@ class HttpTransport:
         what = f"Logging in at {self.address.url}"
         return ClientError(kind, what=what, reason=reason, next_step=step, http_status=answer.status)
 
-    async def _counted(self, request: Request, path: str, deadline: Deadline) -> Answer | ClientError:
+    async def _counted(
+        self, request: Request, path: str, deadline: Deadline, final: Collection[int]
+    ) -> Answer | ClientError:
         """Make one attempt and let the breaker know of it."""
         what = f"{request.method} {self.address.url}{path}"
         if self._breaker is None:
@@ -202,7 +207,7 @@ class HttpTransport:
             raise
         if isinstance(outcome, ClientError):
             self._breaker.failed(outcome)
-        elif outcome.status >= 500:
+        elif outcome.status >= 500 and outcome.status not in final:
             self._breaker.failed(_server_error(what, outcome))
         else:
             self._breaker.succeeded()

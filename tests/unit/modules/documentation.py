@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def block(module: Path, name: str) -> Any:
     raise AssertionError(f"{module.name} has no {name}")
 
 
+@functools.cache
 def documented(module: Path) -> dict[str, Any]:
     """DOCUMENTATION; what the module says of an option goes before what a fragment says of it."""
     found: dict[str, Any] = block(module, "DOCUMENTATION")

@@ -14,11 +14,12 @@ from flexcore_client.connection import ENVIRONMENT
 
 from tests.unit.modules.conftest import ROOT, RunModule
 from tests.unit.modules.documentation import documented
+from tests.unit.modules.scenarios import SCENARIOS
 
 MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 CLIENT = sorted((ROOT / "module_utils" / "flexcore_client").glob("*.py"))
-# What a module cannot be called without, beside an address.
-REQUIRED: dict[str, dict[str, Any]] = {}
+# What a module can be called with, beside an address.
+REQUIRED = {scenario.module: scenario.arguments for scenario in reversed(SCENARIOS)}
 SHARED_KEYS = ("type", "default", "choices", "elements", "required")
 
 
@@ -38,7 +39,9 @@ def plain(options: dict[str, Any], nested: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_documentation_and_argument_spec_agree(name: str) -> None:
-    assert plain(described(name), "suboptions") == plain(importlib.import_module(name).ARGUMENT_SPEC, "options")
+    assert plain(described(name), "suboptions") == plain(
+        importlib.import_module(f"library.{name}").ARGUMENT_SPEC, "options"
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright: FlexCore Ops contributors
+"""Ansible module: a run of a pipeline."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: flexcore_pipeline_run
+short_description: Run a pipeline of a FlexCore
+version_added: "0.1.0"
+description:
+  - Begins a run of a pipeline, waits for its end and returns what its steps gave.
+  - With O(key) it is run once, however often the task runs.
+options:
+  id:
+    description: Identifier of the pipeline.
+    type: str
+  name:
+    description: Name of the pipeline, in place of O(id).
+    type: str
+  parameters:
+    description:
+      - Parameters of the run. Values under names such as C(password), C(token) or C(api_key), at any depth, are kept
+        out of every output.
+    type: dict
+    default: {}
+  secret_parameters:
+    description: More of them, laid over O(parameters), of which no value ever appears in any output.
+    type: dict
+  key:
+    description:
+      - Makes the run happen once. When the pipeline was run with this key before, nothing is done and the earlier run
+        is returned, whatever its parameters were.
+      - Letters, digits and C(._:-), 128 at most. It becomes the correlation id of the run.
+    type: str
+  wait:
+    description: Whether to wait for the end.
+    type: bool
+    default: true
+  wait_timeout:
+    description: Seconds to wait for at most. The run goes on when they are over.
+    type: float
+    default: 600.0
+attributes:
+  check_mode:
+    description: Looks whether the pipeline can be run and whether the key was used, predicts, and runs nothing.
+    support: full
+  diff_mode:
+    description: What a run changes is known to its plugins alone. The diff says whether one takes place.
+    support: partial
+extends_documentation_fragment:
+  - flexcore
+author:
+  - FlexCore Ops contributors
+"""
+
+EXAMPLES = r"""
+- name: Look at a text
+  flexcore_pipeline_run:
+    url: http://127.0.0.1:8080
+    token: "{{ flexcore_api_token }}"
+    name: look at a text
+    parameters:
+      text: stressed desserts
+    wait_timeout: 60
+  register: looked
+
+- name: Close the books of a month, once
+  flexcore_pipeline_run:
+    url: http://127.0.0.1:8080
+    token: "{{ flexcore_api_token }}"
+    name: look at a text
+    parameters:
+      text: books of 2026-10
+    key: close-2026-10
+"""
+
+RETURN = r"""
+run:
+  description: The run. Empty in check mode, unless it took place before.
+  returned: success, and when it did not succeed
+  type: dict
+  contains:
+    execution_id:
+      description: Identifier of the run.
+      type: str
+      sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a12
+    run_status:
+      description: Where it stands, C(running), C(completed), C(failed) or C(cancelled).
+      type: str
+      sample: completed
+    steps:
+      description: Its steps and how they ended. Only of the latest run.
+      type: list
+      elements: dict
+      sample: [{"id": "turn", "status": "completed", "attempt": 1}]
+results:
+  description: What the steps gave, by the step's id, as far as it is kept. Only of the latest run, once it has ended.
+  returned: success, and when it did not succeed
+  type: dict
+  sample: {"turn": {"text": "stressed desserts"}}
+repeated:
+  description: Whether it took place before, under the same key.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+from ansible.module_utils.flexcore_client.ansible_module import FlexCoreModule, argument_spec
+from ansible.module_utils.flexcore_client.pipeline_work import run_pipeline
+
+ARGUMENT_SPEC = argument_spec(
+    id={"type": "str"},
+    name={"type": "str"},
+    parameters={"type": "dict", "default": {}},
+    secret_parameters={"type": "dict", "no_log": True},
+    key={"type": "str", "no_log": False},
+    wait={"type": "bool", "default": True},
+    wait_timeout={"type": "float", "default": 600.0},
+)
+
+
+async def work(module, client):
+    asked = module.params
+    module.hide_secrets_in(asked["parameters"])
+    return await run_pipeline(
+        client,
+        pipeline_id=asked["id"],
+        name=asked["name"],
+        parameters={**asked["parameters"], **(asked["secret_parameters"] or {})},
+        key=asked["key"],
+        wait_seconds=asked["wait_timeout"] if asked["wait"] else None,
+        dry=module.check_mode,
+    )
+
+
+def main():
+    one = [("id", "name")]
+    FlexCoreModule(ARGUMENT_SPEC, required_one_of=one, mutually_exclusive=one).run(work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Check mode is a promise: it writes nothing, what it predicts is what happens, and the second run changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.flexcore_double import FlexCoreDouble
+from tests.doubles.http_double import HttpDouble, serving
+from tests.unit.modules.conftest import ROOT, RunModule
+from tests.unit.modules.scenarios import SCENARIOS, Scenario, package
+
+CANARIES = ("canary-token", "canary-api-key", "canary-pw", "canary-pin")
+
+
+def test_every_module_is_put_through_it() -> None:
+    modules = {path.stem for path in (ROOT / "library").glob("*.py")}
+    assert {scenario.module for scenario in SCENARIOS} == modules
+    changing = {name for name in modules if not name.endswith(("_info", "_health", "_logs"))}
+    assert {scenario.module for scenario in SCENARIOS if scenario.changes} == changing
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: RunModule, tmp_path: Path) -> None:
+    state = FlexCoreDouble()
+    scenario.prepare(state)
+    arguments = dict(scenario.arguments)
+    if "src" in arguments:
+        arguments["src"] = package(tmp_path)
+
+    def run(double: HttpDouble, check_mode: bool) -> dict[str, Any]:
+        result = run_module(
+            scenario.module, check_mode=check_mode, url=double.url, token="canary-token-0123456789", **arguments
+        )
+        assert "failed" not in result, result["msg"]
+        assert "warnings" not in result
+        assert not [canary for canary in CANARIES if canary in json.dumps(result)]
+        return result
+
+    with serving(state) as double:  # type: ignore[arg-type]  # it is asked with get() only
+        predicted = run(double, check_mode=True)
+        assert double.writes == []
+        done = run(double, check_mode=False)
+        assert (predicted["changed"], done["changed"]) == (scenario.changes, scenario.changes)
+        assert bool(double.writes) is scenario.changes
+        assert predicted.get("diff") == done.get("diff")
+        before = len(double.writes)
+        again = [run(double, check_mode=True), run(double, check_mode=False)]
+        assert [result["changed"] for result in again] == [scenario.repeats] * 2
+        assert scenario.repeats or len(double.writes) == before
+    if "diff" in done:
+        differs = done["diff"]["before"] != done["diff"]["after"]
+        assert differs is done["changed"]
