@@ -42,7 +42,6 @@ from flexcore.infrastructure.postgres.audit_log import PostgresAuditLog
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.leadership import PostgresLeadershipTerms
-from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.probe import EventStoreProbe, PostgresProbe
 from flexcore.infrastructure.postgres.read_models import ReadModels
 from flexcore.infrastructure.postgres.snapshots import PostgresSnapshots
@@ -71,6 +70,7 @@ from flexcore.presentation.http.routes.executions import ExecutionRoutes
 from flexcore.presentation.http.routes.guide import GuideRoutes
 from flexcore.presentation.http.routes.health import HealthRoutes
 from flexcore.presentation.http.routes.logs import LogRoutes
+from flexcore.presentation.http.routes.marketplace import MarketplaceRoutes
 from flexcore.presentation.http.routes.pipelines import PipelineRoutes
 from flexcore.presentation.http.routes.plugin_lifecycle import PluginLifecycleRoutes
 from flexcore.presentation.http.routes.plugins import PluginRoutes
@@ -79,6 +79,7 @@ from flexcore.presentation.http.routes.runtime import RuntimeRoutes
 from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
+from flexcore.presentation.http.uploads import PackageUploads
 from flexcore.settings import Settings
 from flexcore.wiring import (
     builtin_grants,
@@ -86,6 +87,7 @@ from flexcore.wiring import (
     given,
     new_id,
     now,
+    plugin_services,
     redis_access,
     runtime_access,
     secrets,
@@ -172,7 +174,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     stored = PostgresStoredChain(database, page=SERVING_PAGE)
     checkpoints = checkpoint_file(settings)
     grants = builtin_grants(settings)
-    codes = BuiltinPlugins(grants)
+    packages = plugin_services(settings, builtins=BuiltinPlugins(grants), database=database, events=events)
     told = {plugin_id: grant.configuration for plugin_id, grant in grants.items()}
     runner = MeteredPluginRunner(SubprocessRunner(configuration=told), metrics)
     coordination = Coordination(
@@ -216,11 +218,10 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     read_models = ReadModels(database, store, coordination.channel, coordination.leadership)
     metrics.watch_projections(lambda: read_models.lag.events)
     plugins = Plugins(
-        events=events,
-        history=PostgresPluginHistory(database),
+        registry=packages.registry,
         inventory=read_models.plugins,
         runner=runner,
-        codes=codes,
+        codes=packages.codes,
         rules=JsonSchemaRules(),
         executions=executions,
         new_id=new_id,
@@ -231,7 +232,6 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         events=events,
         receipts=services.receipts,
         plugins=plugins,
-        codes=codes,
         system=read_models.system,
         listed=read_models.pipelines,
         snapshots=PostgresSnapshots(database),
@@ -240,6 +240,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         channel=coordination.channel,
         max_timeout_seconds=settings.executions.max_timeout_seconds,
     )
+    packages.join(runner=runner, channel=coordination.channel, log=desk.log, commands=desk.commands)
     begin_executions, execution_desk = services.join(
         plugins=plugins,
         history=read_models.executions,
@@ -273,7 +274,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             PostgresProbe(access, node_id=node.node_id),
             redis_probe,
             EventStoreProbe(database),
-            PluginRuntimeProbe(codes),
+            PluginRuntimeProbe(packages.codes),
             jobs.probe(admission),
             DiskProbe(Path(tempfile.gettempdir())),
         ),
@@ -289,7 +290,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         leadership=coordination.leadership,
         executions=executions,
         workers=lambda: (jobs.worker(), *coordination.workers()),
-        process=lambda: measure(runner, codes),
+        process=lambda: measure(runner, packages.codes),
         samples=metrics.samples,
         settings=[EffectiveSetting(*setting) for setting in configuration.values()],
     )
@@ -299,7 +300,10 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             *StatusRoutes(monitor, plugins, desk.pipelines, events, node).operations(),
             *PluginRoutes(plugins, begin_executions).operations(),
             *ExecutionRoutes(execution_desk).operations(),
-            *PluginLifecycleRoutes(plugins, desk.commands).operations(),
+            *PluginLifecycleRoutes(
+                plugins, desk.commands, PackageUploads(packages.incoming, settings.plugins.max_package_bytes)
+            ).operations(),
+            *MarketplaceRoutes(packages.desk).operations(),
             *PipelineRoutes(desk.pipelines, desk.commands, desk.queries).operations(),
             *CommandRoutes(desk.commands).operations(),
             *QueryRoutes(desk.queries).operations(),
@@ -339,9 +343,10 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         stack.push_async_callback(directory.close)
         stack.push_async_callback(monitor.close)
         await monitor.start()
+        stack.push_async_callback(packages.close)
         with contextlib.suppress(FlexCoreError):
             # Not yet possible without PostgreSQL; then the first use of the plugins does it.
-            await plugins.register_builtins()
+            await packages.start()
         background = Background()
         stack.push_async_callback(background.close)
         if checkpoints is None:

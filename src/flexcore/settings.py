@@ -56,6 +56,9 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 HostName = Annotated[str, Meta(pattern=r"^[^\s/@]{1,253}$")]
 Text = Annotated[str, Meta(min_length=1)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
+MarketplaceSource = Annotated[str, Meta(pattern=r"^(/|https?://[^\s/@]+(/|$))[^\s@?#]*$")]
+KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+PublicKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$")]
 HOST = "a host name or an address"
 URL = "an http:// or https:// URL without credentials"
 NO_GRPC = "this version serves no gRPC"
@@ -223,6 +226,53 @@ class ExecutionSettings(Struct, frozen=True, kw_only=True):
     ] = 24 * 7
 
 
+class PluginSettings(Struct, frozen=True, kw_only=True):
+    """Plugins that come as packages."""
+
+    directory: Annotated[
+        Text | None,
+        option(
+            "Directory that packages are unpacked to, this node's own; by default `plugins` in the state directory",
+            env="FLEXCORE_PLUGINS_DIRECTORY",
+        ),
+    ] = None
+    max_package_bytes: Annotated[
+        int,
+        option("Largest package in bytes", env="FLEXCORE_PLUGINS_MAX_PACKAGE_BYTES", ge=1024, le=1 << 30),
+    ] = 64 * 1024 * 1024
+    require_signature: Annotated[
+        bool,
+        option(
+            "Refuse uploaded packages that no trusted key signed (marketplace.trusted_keys)",
+            env="FLEXCORE_PLUGINS_REQUIRE_SIGNATURE",
+        ),
+    ] = False
+
+
+class MarketplaceSettings(Struct, frozen=True, kw_only=True):
+    """Where packages come from that nobody uploads."""
+
+    source: Annotated[
+        MarketplaceSource | None,
+        option(
+            "Directory, or http:// or https:// URL of one, that `flexcore marketplace index` was run on",
+            env="FLEXCORE_MARKETPLACE_SOURCE",
+            allowed="an absolute path, or an http:// or https:// URL without credentials",
+        ),
+    ] = None
+    trusted_keys: Annotated[
+        dict[KeyName, PublicKey],
+        option(
+            "Ed25519 public keys whose signatures count, name to key in base64, as `flexcore plugin key` prints it",
+            allowed="names (letters, digits, dots, dashes, underscores), each with the base64 of 32 bytes",
+        ),
+    ] = msgspec.field(default_factory=dict)
+    allow_unsigned: Annotated[
+        bool,
+        option("Install packages of the marketplace that are not signed", env="FLEXCORE_MARKETPLACE_ALLOW_UNSIGNED"),
+    ] = False
+
+
 class JobSettings(Struct, frozen=True, kw_only=True):
     """Work from the queue: asynchronous executions and the steps of pipelines."""
 
@@ -318,6 +368,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     cluster: ClusterSettings = ClusterSettings()
     event_store: EventStoreSettings = EventStoreSettings()
     executions: ExecutionSettings = ExecutionSettings()
+    plugins: PluginSettings = PluginSettings()
+    marketplace: MarketplaceSettings = MarketplaceSettings()
     jobs: JobSettings = JobSettings()
     logs: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

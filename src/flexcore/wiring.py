@@ -8,9 +8,14 @@ from urllib.parse import urlsplit
 
 import uuid_utils
 
+from flexcore.application.events import Events
+from flexcore.application.ports import PluginCodes
 from flexcore.domain.manifest import Permissions
 from flexcore.infrastructure.checkpoints import CheckpointFile
+from flexcore.infrastructure.marketplace.signatures import TrustedKeys
+from flexcore.infrastructure.plugin_services import PluginServices
 from flexcore.infrastructure.postgres.access import PostgresAccess
+from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.sandbox.catalogue import Grant
 from flexcore.settings import Secret, Settings
@@ -47,6 +52,26 @@ def given(secret: Secret | None) -> str:
 def checkpoint_file(settings: Settings) -> CheckpointFile | None:
     """Return where this node keeps its signed checkpoints, None if it has no state directory."""
     return None if settings.state_directory is None else CheckpointFile(Path(settings.state_directory))
+
+
+def plugin_services(settings: Settings, *, builtins: PluginCodes, database: Database, events: Events) -> PluginServices:
+    """Build what knows which plugins there are and brings their packages here."""
+    directory = settings.plugins.directory
+    if directory is None and settings.state_directory is not None:
+        directory = str(Path(settings.state_directory, "plugins"))
+    return PluginServices(
+        database=database,
+        events=events,
+        builtins=builtins,
+        directory=None if directory is None else Path(directory).absolute(),
+        max_package_bytes=settings.plugins.max_package_bytes,
+        marketplace=settings.marketplace.source,
+        keys=TrustedKeys(settings.marketplace.trusted_keys),
+        require_signature=settings.plugins.require_signature,
+        allow_unsigned=settings.marketplace.allow_unsigned,
+        new_id=new_id,
+        node_id=settings.node_id,
+    )
 
 
 def secrets(settings: Settings) -> Iterator[Secret]:

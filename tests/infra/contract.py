@@ -41,6 +41,8 @@ WORKED_ON = {
     "public.leadership": {"SELECT"},
     "public.execution_results": {"SELECT", "INSERT", "DELETE"},
     "public.execution_cancellations": {"SELECT", "INSERT", "DELETE"},
+    "public.plugin_packages": {"SELECT", "INSERT"},
+    "public.plugin_package_pieces": {"SELECT", "INSERT"},
     "public.procrastinate_jobs": EVERYTHING,
     "public.procrastinate_workers": EVERYTHING,
     "public.procrastinate_events": EVERYTHING,

@@ -73,6 +73,7 @@ def database_name(postgres_server: PostgresServer, _migrated_database: str) -> s
         connection.execute("TRUNCATE events, receipts, projections")
         connection.execute("TRUNCATE execution_history, pipeline_status, plugin_inventory, system_metrics, snapshots")
         connection.execute("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE")
+        connection.execute("TRUNCATE plugin_packages, plugin_package_pieces")
         connection.execute("TRUNCATE execution_results, execution_cancellations")
         connection.execute("TRUNCATE users, api_tokens, api_token_uses, session_keys, login_attempts, audit")
     return _migrated_database

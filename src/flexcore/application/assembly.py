@@ -11,10 +11,9 @@ from flexcore.application.pipeline_snapshots import PIPELINES
 from flexcore.application.pipeline_steps import RUN_ENDED
 from flexcore.application.pipeline_streams import PipelineStreams
 from flexcore.application.pipelines import Pipelines
-from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_views import PluginPage
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import Clock, LiveChannel, NewId, PluginCodes, Receipts
+from flexcore.application.ports import Clock, LiveChannel, NewId, Receipts
 from flexcore.application.queries import GetPipelineStatus, GetSystemMetrics, ListActivePlugins
 from flexcore.application.query_bus import QueryBus
 from flexcore.application.read_models.system_metrics import SystemMetrics
@@ -36,7 +35,6 @@ def buses(
     events: Events,
     receipts: Receipts,
     plugins: Plugins,
-    codes: PluginCodes,
     system: SystemMetrics,
     listed: PipelineList,
     snapshots: Snapshots,
@@ -60,7 +58,6 @@ def buses(
     )
     commands = CommandBus(log)
     pipelines.register(commands)
-    PluginLifecycle(log=log, plugins=plugins, codes=codes).register(commands)
     queries = QueryBus()
 
     async def active_plugins(query: ListActivePlugins) -> PluginPage:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flexcore.application.plugin_sources import Upload
 from flexcore.domain.pipeline_definition import PipelineDefinition
 
 
@@ -45,10 +46,26 @@ class DeletePipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class FromMarketplace:
+    """A package of the marketplace: an exact version, the newest of a range, or the newest at all."""
+
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterPlugin:
-    """Record a plugin whose code this node has."""
+    """Add a plugin. Without a `source` it is one that came with FlexCore; an upload names itself."""
+
+    plugin_id: str | None
+    source: Upload | FromMarketplace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePlugin:
+    """Put another version in the place of the one that is there."""
 
     plugin_id: str
+    source: Upload | FromMarketplace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,7 @@ class DisablePlugin:
 
 @dataclass(frozen=True, slots=True)
 class RemovePlugin:
-    """Take a plugin away."""
+    """Take a plugin away, with `cascade` also those that depend on it."""
 
     plugin_id: str
+    cascade: bool = False

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flexcore.application.ports import ExecutionStatistics, PluginAnswer, ResourceUsage
+from flexcore.domain.manifest import HEALTH, PluginManifest
 from flexcore.domain.plugin import Plugin, PluginStatus
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -75,6 +76,34 @@ class PluginPage:
     total: int
     limit: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCommandView:
+    """One thing a plugin does. `parameters` is a JSON Schema; the `default` one is what no operation means."""
+
+    name: str
+    description: str
+    default: bool
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCommandsView:
+    """What a plugin can do, in the version that this node runs."""
+
+    plugin_id: str
+    version: str
+    commands: tuple[PluginCommandView, ...]
+
+    @classmethod
+    def of(cls, manifest: PluginManifest) -> "PluginCommandsView":
+        """Show the commands of a manifest, with the one that every plugin has."""
+        commands = list(manifest.commands)
+        if all(command.name != HEALTH for command in commands):
+            commands.append(manifest.command(HEALTH))
+        shown = (PluginCommandView(each.name, each.description, each.default, each.parameters) for each in commands)
+        return cls(manifest.id, manifest.version, tuple(shown))
 
 
 @dataclass(frozen=True, slots=True)

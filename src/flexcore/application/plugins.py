@@ -1,37 +1,29 @@
-"""The plugins' use cases: register the built-in ones, list, inspect, execute, drain."""
+"""The plugins' use cases: list, inspect, execute, drain."""
 
-import asyncio
-import logging
 import time
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import Final
 
-from flexcore.application.events import Events
 from flexcore.application.executions import Executions
 from flexcore.application.paging import check_page
+from flexcore.application.plugin_codes import NodePlugins
+from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.plugin_views import (
     ExecutePlugin,
     Execution,
+    PluginCommandsView,
     PluginMetrics,
     PluginPage,
     PluginStatusView,
     PluginView,
     health_of,
 )
-from flexcore.application.ports import NewId, PluginCodes, PluginHistory, PluginRequest, PluginRunner
+from flexcore.application.ports import NewId, PluginRequest, PluginRunner
 from flexcore.application.read_models.plugin_inventory import PluginInventory
-from flexcore.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, VersionConflict
-from flexcore.domain.events import RecordedEvent
-from flexcore.domain.identifiers import check_plugin_id
+from flexcore.domain.errors import Conflict, InvalidInput, Unavailable
 from flexcore.domain.manifest import ParameterRules, PluginManifest
 from flexcore.domain.plugin import Plugin, PluginStatus
 
 MIN_TIMEOUT_SECONDS = 1
-# Another node can append to the same stream between our read and our append, but hardly this often in a row.
-REGISTRATION_ATTEMPTS = 20
-
-_log = logging.getLogger("flexcore.plugins")
 
 
 class Plugins:
@@ -44,19 +36,17 @@ class Plugins:
     def __init__(
         self,
         *,
-        events: Events,
-        history: PluginHistory,
+        registry: PluginRegistry,
         inventory: PluginInventory,
         runner: PluginRunner,
-        codes: PluginCodes,
+        codes: NodePlugins,
         rules: ParameterRules,
         executions: Executions,
         new_id: NewId,
         node_id: str,
         max_timeout_seconds: int,
     ) -> None:
-        self._events = events
-        self._history = history
+        self._registry = registry
         self._inventory = inventory
         self._runner = runner
         self._codes = codes
@@ -66,8 +56,6 @@ class Plugins:
         self._node_id = node_id
         self._max_timeout_seconds = max_timeout_seconds
         self._offered_since = time.monotonic()
-        self._registered = False
-        self._registering = asyncio.Lock()
 
     @property
     def active_executions(self) -> int:
@@ -89,17 +77,8 @@ class Plugins:
         return await self._executions.admission.drain(deadline_seconds)
 
     async def register_builtins(self) -> None:
-        """Record each plugin this node brings along, once per version over all nodes and restarts.
-
-        Every other use case does it first if it has not succeeded yet, so a database that was away at the start
-        needs no further care. Raises Unavailable.
-        """
-        if self._registered:
-            return
-        async with self._registering:
-            for code in self._codes.all().values():
-                await self._register(code.manifest)
-            self._registered = True
+        """Record each plugin this node brings along; whatever else is asked here does it first. Raises Unavailable."""
+        await self._registry.register_builtins()
 
     async def page(
         self,
@@ -111,10 +90,9 @@ class Plugins:
     ) -> PluginPage:
         """Plugins ordered by id, filtered by `status` and `type`; raises InvalidInput, Unavailable."""
         check_page(status, PluginStatus, limit, offset)
-        await self.register_builtins()
         found = [
             plugin
-            for plugin in _replay(await self._history.lifecycle())
+            for plugin in await self._registry.all()
             if status in (None, self._status(plugin)) and type in (None, plugin.type)
         ]
         views = await self._views(found[offset : offset + limit])
@@ -169,7 +147,7 @@ class Plugins:
         plugin.check_executable()
         code = self._codes.find(plugin.id)
         if code is None:
-            raise Conflict(f"plugin '{plugin.id}' can't run on node {self._node_id}, which lacks its code")
+            raise Conflict(self._missing(plugin.id))
         operation = code.manifest.command(command.operation)
         operation.check(command.data, self.rules, field_name="parameters.data")
         return PluginRequest(
@@ -181,44 +159,32 @@ class Plugins:
             correlation_id=command.correlation_id,
         )
 
+    async def commands(self, plugin_id: str) -> PluginCommandsView:
+        """Say what a plugin can do; raises InvalidInput, NotFound, Conflict (its code is not here), Unavailable."""
+        plugin = await self.find(plugin_id)
+        code = self._codes.find(plugin.id)
+        if code is None:
+            raise Conflict(self._missing(plugin.id))
+        return PluginCommandsView.of(code.manifest)
+
     def check_code(self, plugin_id: str) -> None:
         """Raise Unavailable if this node lacks a plugin's code, which another may have."""
         if self._codes.find(plugin_id) is None:
-            raise Unavailable(
-                "flexcore", f"plugin '{plugin_id}' can't run on node {self._node_id}, which lacks its code"
-            )
+            raise Unavailable("flexcore", self._missing(plugin_id))
 
     async def manifests(self) -> dict[str, PluginManifest]:
         """Return those of the registered plugins that this node has the code of, by id; raises Unavailable."""
-        await self.register_builtins()
-        registered = {plugin.id for plugin in _replay(await self._history.lifecycle())}
+        registered = {plugin.id for plugin in await self._registry.all()}
         return {plugin_id: code.manifest for plugin_id, code in self._codes.all().items() if plugin_id in registered}
-
-    async def _register(self, manifest: PluginManifest) -> None:
-        plugin_id = manifest.id
-        metadata = {"correlation_id": self._new_id(), "node_id": self._node_id}
-        for _ in range(REGISTRATION_ATTEMPTS):
-            version = await self._history.stream_version(plugin_id)
-            plugin = Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id))
-            event = plugin.register(manifest, metadata, version)
-            if event is None:
-                return
-            try:
-                await self._events.append([event])
-            except VersionConflict:
-                continue
-            _log.info("registered plugin %s %s", plugin_id, manifest.version)
-            return
-        raise Unavailable("event_store", f"plugin '{plugin_id}' can't be registered: its stream does not come to rest")
 
     async def find(self, plugin_id: str) -> Plugin:
         """Read a plugin as it is now; raises InvalidInput for what is no id, NotFound, Unavailable."""
-        check_plugin_id(plugin_id)
-        await self.register_builtins()
-        plugin = Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id))
-        if not plugin.exists:
-            raise NotFound(f"there is no plugin '{plugin_id}'; GET /api/v1/flexcore/plugins lists those there are")
-        return plugin
+        return await self._registry.find(plugin_id)
+
+    def _missing(self, plugin_id: str) -> str:
+        why = self._codes.failure(plugin_id)
+        lacks = f"plugin '{plugin_id}' can't run on node {self._node_id}, which lacks its code"
+        return f"{lacks}: {why}" if why else lacks
 
     async def _views(self, plugins: list[Plugin]) -> tuple[PluginView, ...]:
         statistics = await self._inventory.statistics([plugin.id for plugin in plugins])
@@ -228,12 +194,3 @@ class Plugins:
         if not plugin.enabled:
             return PluginStatus.INACTIVE
         return PluginStatus.ACTIVE if self._codes.find(plugin.id) else PluginStatus.ERROR
-
-
-def _replay(events: Iterable[RecordedEvent]) -> list[Plugin]:
-    """Rebuild the plugins that exist, ordered by id."""
-    streams: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
-    for event in events:
-        streams[event.aggregate_id].append(event)
-    plugins = (Plugin.replay(plugin_id, stream) for plugin_id, stream in sorted(streams.items()))
-    return [plugin for plugin in plugins if plugin.exists]

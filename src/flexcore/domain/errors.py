@@ -51,6 +51,10 @@ class Conflict(FlexCoreError):
     """The request is well formed but does not fit the present state."""
 
 
+class NotInstallable(FlexCoreError):
+    """A plugin is in order by itself and can't be had here all the same: a dependency lacks, or it does not answer."""
+
+
 class VersionConflict(Conflict):
     """Someone else appended to the stream first: read it again, decide again, append again."""
 

@@ -19,9 +19,27 @@ class PluginStatus(StrEnum):
     ERROR = "error"
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of a plugin, with where it came from.
+
+    `digest` is the SHA-256 of its package; `source` is "upload" or "marketplace"; `signed_by` names the trusted key
+    that signed it.
+    """
+
+    manifest: PluginManifest
+    digest: str
+    source: str
+    signed_by: str | None = None
+
+
 @dataclass(slots=True)
 class Plugin:
-    """One plugin as its lifecycle events left it. `registered` holds every version that was ever registered."""
+    """One plugin as its lifecycle events left it.
+
+    `registered` holds every version that was ever registered. `digest` is that of its package, empty for a plugin that
+    comes with FlexCore; `requires` are the version ranges of the plugins it depends on.
+    """
 
     id: str
     name: str = ""
@@ -31,6 +49,8 @@ class Plugin:
     entry_point: str = ""
     capabilities: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
+    requires: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
     enabled: bool = False
     removed: bool = False
     created_at: datetime | None = None
@@ -50,23 +70,53 @@ class Plugin:
         """Whether it was registered and not removed since."""
         return bool(self.registered) and not self.removed
 
+    @property
+    def builtin(self) -> bool:
+        """Whether it comes with FlexCore."""
+        return self.exists and not self.digest
+
     def register(self, manifest: PluginManifest, metadata: Mapping[str, Any], stream_version: int) -> NewEvent | None:
-        """Give the event that registers this version, or None if that happened before (on any node, at any time).
+        """Give the event that registers a version that comes with FlexCore, or None if that happened before.
 
         `stream_version` is the stream's when the plugin was read: another node that registers meanwhile wins.
         """
         if manifest.version in self.registered:
             return None
-        data = {
-            "name": manifest.name,
-            "version": manifest.version,
-            "type": manifest.type,
-            "description": manifest.description,
-            "entry_point": manifest.starts,
-            "capabilities": list(manifest.capabilities),
-            "dependencies": list(manifest.dependencies),
-        }
-        return NewEvent(PluginEvent.REGISTERED, self.id, PLUGIN_AGGREGATE, data, metadata, stream_version)
+        return self._event(PluginEvent.REGISTERED, metadata, _described(manifest), stream_version)
+
+    def install(self, release: Release, metadata: Mapping[str, Any], stream_version: int) -> list[NewEvent]:
+        """Give the event that registers a package, none if just this one is registered.
+
+        Raises Conflict for another one.
+        """
+        if not self.exists:
+            return [self._event(PluginEvent.REGISTERED, metadata, _of(release), stream_version)]
+        self._check_changeable("is there already")
+        version = release.manifest.version
+        if version != self.version:
+            raise Conflict(
+                f"plugin '{self.id}' is installed as version {self.version}, and this is version {version}; "
+                f"PUT /api/v1/flexcore/plugins/{self.id} replaces one by the other"
+            )
+        if release.digest != self.digest:
+            raise Conflict(
+                f"plugin '{self.id}' is installed as version {version} from another package of the same version; "
+                "give the new one a new version"
+            )
+        return []
+
+    def upgrade(self, release: Release, metadata: Mapping[str, Any], stream_version: int) -> list[NewEvent]:
+        """Give the event that replaces the version by another one, none if it is this one already; raises Conflict."""
+        self._check_changeable("can't be replaced")
+        if release.digest == self.digest:
+            return []
+        data = {**_of(release), "previous_version": self.version}
+        return [self._event(PluginEvent.UPGRADED, metadata, data, stream_version)]
+
+    def remove(self, metadata: Mapping[str, Any]) -> NewEvent:
+        """Give the event that takes the plugin away; raises Conflict for one that comes with FlexCore."""
+        self._check_changeable("can't be removed; disable it instead")
+        return self._event(PluginEvent.REMOVED, metadata)
 
     def enable(self, metadata: Mapping[str, Any]) -> list[NewEvent]:
         """Give the event that lets the plugin be executed, none if it may be already."""
@@ -81,9 +131,19 @@ class Plugin:
         if not self.enabled:
             raise Conflict(f"plugin '{self.id}' is inactive; enable it before executing it")
 
-    def _event(self, event_type: PluginEvent, metadata: Mapping[str, Any]) -> NewEvent:
-        # No expected version: executions move the stream all the time, and to say it twice changes nothing.
-        return NewEvent(event_type, self.id, PLUGIN_AGGREGATE, {}, metadata)
+    def _check_changeable(self, what: str) -> None:
+        if self.builtin:
+            raise Conflict(f"plugin '{self.id}' comes with FlexCore and {what}")
+
+    def _event(
+        self,
+        event_type: PluginEvent,
+        metadata: Mapping[str, Any],
+        data: Mapping[str, Any] | None = None,
+        stream_version: int | None = None,
+    ) -> NewEvent:
+        # Mostly no expected version: executions move the stream all the time, and to say it twice changes nothing.
+        return NewEvent(event_type, self.id, PLUGIN_AGGREGATE, data or {}, metadata, stream_version)
 
     def _apply(self, event: RecordedEvent) -> None:
         match event.type:
@@ -111,4 +171,29 @@ class Plugin:
         self.entry_point = data["entry_point"]
         self.capabilities = tuple(data["capabilities"])
         self.dependencies = tuple(data["dependencies"])
+        # Releases before plugins came as packages recorded neither.
+        self.requires = data.get("requires", {})
+        self.digest = data.get("digest", "")
         self.registered.add(self.version)
+
+
+def _described(manifest: PluginManifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "type": manifest.type,
+        "description": manifest.description,
+        "entry_point": manifest.starts,
+        "capabilities": list(manifest.capabilities),
+        "dependencies": list(manifest.dependencies),
+    }
+
+
+def _of(release: Release) -> dict[str, Any]:
+    return {
+        **_described(release.manifest),
+        "requires": dict(release.manifest.dependencies),
+        "digest": release.digest,
+        "source": release.source,
+        "signed_by": release.signed_by,
+    }

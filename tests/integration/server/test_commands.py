@@ -168,7 +168,7 @@ def test_queries(checked: httpx.Client) -> None:
     assert ask("GetPipelineStatus", pipeline_id=pipeline_id) == checked.get(f"{PIPELINES}/{pipeline_id}/status").json()
     ask("GetPipelineStatus", 404, pipeline_id="nope")
     plugins = ask("ListActivePlugins", limit=2)
-    assert (len(plugins["plugins"]), plugins["total"]) == (2, 3)
+    assert len(plugins["plugins"]) == 2 < plugins["total"]
     ask("ListActivePlugins", 400, limit=0)
     execution = checked.post("/api/v1/flexcore/plugins/simple-processor/execute", json={}).json()
     (row,) = ask("GetExecutionHistory", plugin_id="simple-processor")["executions"]

@@ -11,6 +11,8 @@ from flexcore.application.events import Events
 from flexcore.application.execution_ends import ExecutionEnds
 from flexcore.application.execution_results import KeptResult
 from flexcore.application.executions import Executions
+from flexcore.application.plugin_codes import NodePlugins
+from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import (
     Append,
@@ -246,12 +248,12 @@ def node(log: Log, runner: Runner, node_id: str = "node1", slots: int = 2) -> Pl
         node_id=node_id,
         admission=Admission(node_id=node_id, slots=slots),
     )
+    codes = NodePlugins(runner)
     return Plugins(
-        events=events,
-        history=log,
+        registry=PluginRegistry(events=events, history=log, builtins=codes.builtins, new_id=new_id, node_id=node_id),
         inventory=log,
         runner=runner,
-        codes=runner,
+        codes=codes,
         rules=JsonSchemaRules(),
         executions=executions,
         new_id=new_id,

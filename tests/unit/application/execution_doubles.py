@@ -14,7 +14,9 @@ from flexcore.application.execution_ends import ExecutionEnds
 from flexcore.application.execution_history import ExecutionDesk
 from flexcore.application.executions import Executions
 from flexcore.application.orphans import OrphanSweep
+from flexcore.application.plugin_codes import NodePlugins
 from flexcore.application.plugin_executions import PluginExecutions
+from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.queued_executions import QueuedExecutions
@@ -122,12 +124,18 @@ class Node:
             node_id=node_id,
             admission=Admission(node_id=node_id, slots=slots),
         )
+        codes = NodePlugins(self.runner)
         self.plugins = Plugins(
-            events=events,
-            history=log,
+            registry=PluginRegistry(
+                events=events,
+                history=log,
+                builtins=codes.builtins,
+                new_id=lambda: f"{node_id}-{next(numbers)}",
+                node_id=node_id,
+            ),
             inventory=log,
             runner=self.runner,
-            codes=self.runner,
+            codes=codes,
             rules=JsonSchemaRules(),
             executions=self.executions,
             new_id=lambda: f"{node_id}-{next(numbers)}",

@@ -13,7 +13,7 @@ from flexcore.application import execution_history as history_module
 from flexcore.application import executions as executions_module
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
-from flexcore.application.ports import PluginAnswer, PluginResult
+from flexcore.application.ports import Append, PluginAnswer, PluginResult
 from flexcore.application.read_models.execution_history import ExecutionQuery, ExecutionStatus
 from flexcore.domain.errors import (
     Conflict,
@@ -223,7 +223,7 @@ async def test_the_end_waits_for_postgresql(installation: Installation, one: Nod
 
 async def test_a_plugin_that_is_not_to_run_any_more_is_refused(installation: Installation, one: Node) -> None:
     execution_id = (await one.begin.queue(COMMAND, None)).execution_id
-    await one.plugins._events.append([NewEvent("PluginDisabled", "a", PLUGIN_AGGREGATE)])
+    await installation.log.append(Append([("x", NewEvent("PluginDisabled", "a", PLUGIN_AGGREGATE))]))
     await one.work()
     found = await one.desk.get(execution_id)
     assert (found.status, one.runner.requests) == ("failed", [])

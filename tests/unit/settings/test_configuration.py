@@ -54,7 +54,8 @@ def test_every_declaration_can_be_set_and_explained(declaration: object, tmp_pat
     if declaration.is_secret:
         value = "postgres://u:p@h/d" if declaration.key == "event_store.connection" else TOKEN
     else:
-        example = "http://collector:4317" if declaration.key.endswith("_endpoint") else "u"
+        is_address = declaration.key.endswith(("_endpoint", "marketplace.source"))
+        example = "http://collector:4317" if is_address else "u"
         value = str(example if declaration.default is None else declaration.default).lower()
     environ = {declaration.env: value}
     if declaration.key.startswith("http.tls_"):

@@ -80,6 +80,8 @@ def _opened(path: Path, bounds: Bounds) -> Iterator[_Package]:
         if archive.wheel:
             check_wheel(archive, "the package")
             files = [(f"{SITE_PACKAGES}/{target}", entry) for target, entry in library_files(archive)]
+            # There, too, so that it is found in one place whatever the package was.
+            files.append((FILE_NAME, found))
             bundled: list[Entry] = []
         else:
             top = found.name.removesuffix(FILE_NAME)

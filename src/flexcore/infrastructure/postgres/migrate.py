@@ -34,6 +34,8 @@ _RUNTIME_RIGHTS = (
     "procrastinate_periodic_defers TO {role}",
     "GRANT USAGE ON SEQUENCE procrastinate_jobs_id_seq, procrastinate_events_id_seq TO {role}",
     "GRANT SELECT, INSERT, DELETE ON execution_results, execution_cancellations TO {role}",
+    # Packages of plugins are known by the hash of their bytes: nobody has to change or remove one.
+    "GRANT SELECT, INSERT ON plugin_packages, plugin_package_pieces TO {role}",
     # Read models are made from the log and can be made again at any time.
     "GRANT SELECT, INSERT, UPDATE, DELETE ON projections TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON execution_history, pipeline_status, plugin_inventory, system_metrics "

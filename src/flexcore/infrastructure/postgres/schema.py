@@ -3,7 +3,7 @@
 from typing import Final
 
 # The newest revision under migrations/versions. Revisions are numbers of four digits, so newer ones sort later.
-SCHEMA_REVISION: Final = "0008"
+SCHEMA_REVISION: Final = "0009"
 
 
 def is_served_by(revision: str) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 
 from flexcore.presentation.http.operations import Operation
 from flexcore.presentation.http.problems import MEDIA_TYPE, Problem
+from flexcore.presentation.http.uploads import form_content
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _IDEMPOTENCY_KEY: Final = {
@@ -86,7 +87,9 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
         "responses": _responses(operation, schema_of),
     }
     if operation.body is not None:
-        content = {"application/json": {"schema": schema_of[id(operation.body)]}}
+        content: dict[str, Any] = {"application/json": {"schema": schema_of[id(operation.body)]}}
+        if operation.uploads is not None:
+            content |= form_content()
         described["requestBody"] = {"required": operation.body_required, "content": content}
     return described
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from flexcore.application.audit import StampedRecord
 from flexcore.domain.access import Actor, Role
+from flexcore.presentation.http.uploads import PackageUploads
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
@@ -84,6 +85,7 @@ class Operation:
     `changes` says whether a call that is no GET changes something: then it leaves an audit record of its `target`,
     which is the path if nothing else is declared.
     `max_body_bytes` is less than the server's limit where a large body makes no sense.
+    Where `uploads` are declared, the body may be a form with a package instead.
     `resumable` ones take Last-Event-ID, which says where a stream broke off.
     `answers` are those with the operation's own content; `problems` are the statuses it answers with a problem
     document beside those that follow from the declaration itself (400, 401, 403, 413, 415, 500).
@@ -101,6 +103,7 @@ class Operation:
     body: Any = None
     body_required: bool = True
     idempotent: bool = False
+    uploads: PackageUploads | None = None
     resumable: bool = False
     open: bool = False
     role: Role | None = None

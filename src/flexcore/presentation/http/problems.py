@@ -16,6 +16,7 @@ from flexcore.domain.errors import (
     FlexCoreError,
     InvalidInput,
     NotFound,
+    NotInstallable,
     PluginFailed,
     TooBusy,
     Unavailable,
@@ -107,6 +108,8 @@ def from_failure(error: FlexCoreError) -> HttpError:
             return bad_request(detail, *(ProblemField(wrong.field, wrong.message) for wrong in error.errors))
         case NotFound():
             return not_found(detail)
+        case NotInstallable():
+            return HttpError(422, "not-installable", "Not installable", detail)
         case VersionConflict():
             return HttpError(409, "version-conflict", "Version conflict", detail)
         case Conflict():

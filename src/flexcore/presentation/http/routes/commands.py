@@ -14,6 +14,7 @@ from flexcore.application.commands import (
     CreatePipeline,
     DisablePlugin,
     EnablePlugin,
+    FromMarketplace,
     RegisterPlugin,
     RemovePlugin,
     StartPipeline,
@@ -23,6 +24,7 @@ from flexcore.domain.access import Role
 from flexcore.presentation.http.access import check_role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.pipelines import PipelineBody, Reason
+from flexcore.presentation.http.routes.plugin_lifecycle import VersionText
 from flexcore.presentation.http.routes.plugins import ExecuteMetadata, ExecuteParameters, ShortName
 
 _COMMANDS: Final = "/api/v1/flexcore/commands"
@@ -49,6 +51,19 @@ class CancelPayload(Struct, frozen=True, forbid_unknown_fields=True):
     """Why the run is ended, for the record."""
 
     reason: Reason = "cancelled by a caller"
+
+
+class RegisterPayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the plugin comes from: the marketplace, or FlexCore itself."""
+
+    source: Literal["marketplace"] | None = None
+    version: VersionText | None = None
+
+
+class RemovePayload(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the plugins that depend on it are taken away as well."""
+
+    cascade: bool = False
 
 
 class ExecutePayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,14 +124,15 @@ class CancelPipelineCommand(CommandBody, frozen=True, tag="CancelPipeline"):
 
 
 class RegisterPluginCommand(CommandBody, frozen=True, tag="RegisterPlugin"):
-    """Register a plugin that came with FlexCore."""
+    """Register a plugin that came with FlexCore, or one of the marketplace."""
 
     aggregate_id: _AggregateId
-    payload: NothingMore = NothingMore()
+    payload: RegisterPayload = RegisterPayload()
 
     def command(self, request: Request) -> RegisterPlugin:
         """Translate it."""
-        return RegisterPlugin(self.aggregate_id)
+        source = None if self.payload.source is None else FromMarketplace(self.payload.version)
+        return RegisterPlugin(self.aggregate_id, source)
 
 
 class EnablePluginCommand(CommandBody, frozen=True, tag="EnablePlugin"):
@@ -145,11 +161,11 @@ class RemovePluginCommand(CommandBody, frozen=True, tag="RemovePlugin"):
     """Take a plugin away."""
 
     aggregate_id: _AggregateId
-    payload: NothingMore = NothingMore()
+    payload: RemovePayload = RemovePayload()
 
     def command(self, request: Request) -> RemovePlugin:
         """Translate it."""
-        return RemovePlugin(self.aggregate_id)
+        return RemovePlugin(self.aggregate_id, self.payload.cascade)
 
 
 class ExecutePluginCommand(CommandBody, frozen=True, tag="ExecutePlugin"):
@@ -227,7 +243,7 @@ class CommandRoutes:
                     200: Content(CommandAnswer, "Done"),
                     202: Content(CommandAnswer, "Begun; the work goes on"),
                 },
-                problems=(404, 409, 429, 503),
+                problems=(404, 409, 422, 429, 503),
             ),
         )
 

@@ -10,6 +10,7 @@ from flexcore.application.plugin_views import (
     DEFAULT_TIMEOUT_SECONDS,
     ExecutePlugin,
     Execution,
+    PluginCommandsView,
     PluginPage,
     PluginStatusView,
     PluginView,
@@ -105,6 +106,16 @@ class PluginRoutes:
                 problems=(404, 429, 503),
             ),
             Operation(
+                method="GET",
+                path=_PLUGINS + "/{id}/commands",
+                name="listPluginCommands",
+                summary="What one plugin can do, with the JSON Schema of each command's parameters",
+                tag="plugins",
+                handler=self._commands,
+                answers={200: Content(PluginCommandsView, "Its commands")},
+                problems=(404, 409, 429, 503),
+            ),
+            Operation(
                 method="POST",
                 path=_PLUGINS + "/{id}/execute",
                 name="executePlugin",
@@ -134,6 +145,9 @@ class PluginRoutes:
 
     async def _status(self, call: Call[NoParameters, None]) -> Answer:
         return Answer(await self._plugins.status(call.path["id"]))
+
+    async def _commands(self, call: Call[NoParameters, None]) -> Answer:
+        return Answer(await self._plugins.commands(call.path["id"]))
 
     async def _execute(self, call: Call[ExecuteQuery, ExecuteBody]) -> Answer:
         body = call.body
