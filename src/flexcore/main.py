@@ -53,6 +53,7 @@ from flexcore.infrastructure.sandbox.runner import SubprocessRunner
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
 from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
+from flexcore.infrastructure.telemetry.log_feed import BufferedLogFeed
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.infrastructure.telemetry.process import measure
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
@@ -312,7 +313,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             *EventLogRoutes(feed, Verifier(stored, checkpoints or NoCheckpoints())).operations(),
             *AuditRoutes(audit_log).operations(),
             *RuntimeRoutes(runtime, node).operations(),
-            *LogRoutes(buffer).operations(),
+            *LogRoutes(buffer, BufferedLogFeed(buffer), plugins).operations(),
             *ServiceRoutes(directory).operations(),
             *GuideRoutes(plugins, buffer).operations(),
         ),

@@ -1,6 +1,6 @@
 """What an operator may ask of this node's own log."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol
@@ -27,7 +27,8 @@ class LogRecord:
 class LogQuery:
     """Which records to read: at most `lines`, of `level` or more severe, not older than `since`.
 
-    Without a cursor these are the newest ones; with one, those that follow it.
+    `plugin_id` and `execution_id` are for what plugins say. Without a cursor these are the newest ones; with one, those
+    that follow it.
     """
 
     lines: int
@@ -35,6 +36,8 @@ class LogQuery:
     component: str | None = None
     since: datetime | None = None
     correlation_id: str | None = None
+    plugin_id: str | None = None
+    execution_id: str | None = None
     cursor: str | None = None
 
 
@@ -45,6 +48,25 @@ class LogPage:
     logs: tuple[LogRecord, ...]
     next_cursor: str
     has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogNews:
+    """Records that came since, each with the cursor after it. `missed` came and went before they could be read."""
+
+    records: Sequence[tuple[str, LogRecord]]
+    missed: int = 0
+
+
+class LogFeed(Protocol):
+    """Follows the node's log."""
+
+    def follow(self, query: LogQuery) -> AsyncIterator[LogNews]:
+        """Give what comes after the query's cursor, or from now on, as it comes; at least once a second, if nothing.
+
+        `lines` is of no account. Raises InvalidInput for a cursor that is none, TooBusy if too many follow.
+        """
+        ...
 
 
 class LogSource(Protocol):

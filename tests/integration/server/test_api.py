@@ -52,7 +52,6 @@ def test_info_tells_what_runs_here(checked: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/v1/flexcore/logs/stream",
         "/auth/login",
         "/health/",
         "/",
