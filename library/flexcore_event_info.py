@@ -27,6 +27,7 @@ options:
   until:
     description: Only events before this time, in the forms of O(since).
     type: str
+    aliases: [before]
   limit:
     description: How many events to return at most, the oldest first, 0 to 10000.
     type: int
@@ -140,7 +141,7 @@ ARGUMENT_SPEC = argument_spec(
     aggregate_id={"type": "str"},
     event_type={"type": "str"},
     since={"type": "str"},
-    until={"type": "str"},
+    until={"type": "str", "aliases": ["before"]},
     limit={"type": "int", "default": 100},
     verify={"type": "bool", "default": False},
     verify_from={"type": "int"},

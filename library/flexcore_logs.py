@@ -26,6 +26,7 @@ options:
   until:
     description: Only records up to this time, in the forms of O(since).
     type: str
+    aliases: [before]
   component:
     description: Only records of this part of the server, such as V(postgres).
     type: str
@@ -153,7 +154,7 @@ ARGUMENT_SPEC = argument_spec(
     lines={"type": "int", "default": 100},
     level={"type": "str", "choices": list(LEVELS)},
     since={"type": "str"},
-    until={"type": "str"},
+    until={"type": "str", "aliases": ["before"]},
     component={"type": "str"},
     pattern={"type": "str"},
     fail_on_match={"type": "bool", "default": False},

@@ -35,9 +35,14 @@ options:
     type: str
   src:
     description:
-      - Package on the host where the module runs, C(.whl) or C(.tar.gz), with a manifest C(flexcore-plugin.toml).
-      - Reading it takes Python 3.11 or later.
+      - Package, C(.whl) or C(.tar.gz), with a manifest C(flexcore-plugin.toml). It is beside the playbook, or, with
+        O(remote_src), on the host where the module runs.
+      - Reading it takes Python 3.11 or later on that host.
     type: path
+  remote_src:
+    description: Whether O(src) is on the host already. Otherwise it is copied there for as long as the task runs.
+    type: bool
+    default: false
   cascade:
     description: Whether O(state=absent) also removes the plugins that depend on it. Otherwise they make it fail.
     type: bool
@@ -72,6 +77,13 @@ EXAMPLES = r"""
     id: greeter
     version: ">=1.2,<2"
     state: latest
+
+- name: Have the plugin that was built beside the playbook, and in use
+  flexcore_plugin:
+    url: http://127.0.0.1:8080
+    token: "{{ flexcore_api_token }}"
+    src: dist/greeter-1.5.0.tar.gz
+    state: enabled
 
 - name: Take a plugin out of use
   flexcore_plugin:
@@ -125,6 +137,7 @@ ARGUMENT_SPEC = argument_spec(
     state={"type": "str", "choices": list(STATES), "default": "present"},
     version={"type": "str"},
     src={"type": "path"},
+    remote_src={"type": "bool", "default": False},
     cascade={"type": "bool", "default": False},
     wait={"type": "bool", "default": True},
     wait_timeout={"type": "float", "default": 60.0},

@@ -44,7 +44,7 @@ class ClientError(Exception):
         http_status: int | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(f"{what}: {reason}. {next_step}")
+        super().__init__(f"{what}: {reason.rstrip('.')}. {next_step}")
         self.kind = kind
         self.what = what
         self.reason = reason

@@ -8,12 +8,53 @@ from typing import Any
 from .text import printable
 
 
-def plugins_report(nodes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Build the report from ``{host, result}`` per node, in the order of plugin and node."""
+def plugins_report(
+    nodes: Iterable[Mapping[str, Any]], brought: Iterable[Mapping[str, Any]] = (), planned: bool = False
+) -> dict[str, Any]:
+    """Build the report from ``{host, result}`` per node, in the order of plugin and node.
+
+    ``brought`` is what flexcore_plugin returned for each declared plugin, ``planned`` whether that was in check mode.
+    """
     answered, failures = _divided(nodes, "plugins")
     plugins = [{**plugin, "host": host} for host, result in answered for plugin in result["plugins"]]
     plugins.sort(key=lambda plugin: (plugin["id"], plugin["host"]))
-    return {"report": "plugins", "complete": not failures, "plugins": plugins, "failures": failures}
+    changes = [
+        f"{action} {_side(result)['id']} {_side(result)['version']}"
+        for result in brought
+        for action in result.get("actions", ())
+    ]
+    return {
+        "report": "plugins",
+        "complete": not failures,
+        "plugins": plugins,
+        "failures": failures,
+        "changes": changes,
+        "planned": planned,
+    }
+
+
+def pipelines_report(
+    pipelines: Iterable[Mapping[str, Any]], brought: Iterable[Mapping[str, Any]], planned: bool
+) -> dict[str, Any]:
+    """Build the report from what flexcore_pipeline_info returned, and flexcore_pipeline for each declared one."""
+    changes = [_pipeline_change(result["diff"]) for result in brought if result.get("changed")]
+    return {"report": "pipelines", "pipelines": list(pipelines), "changes": changes, "planned": planned}
+
+
+def _side(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a result says of the plugin: as it will be, or, where it goes, as it was."""
+    side: Mapping[str, Any] = result["diff"]["after"] or result["diff"]["before"]
+    return side
+
+
+def _pipeline_change(diff: Mapping[str, Any]) -> str:
+    before, after = diff["before"], diff["after"]
+    if not after:
+        return f"remove {before['name']}"
+    if not before:
+        return f"create {after['name']}, {after['status']}"
+    verb = "activate" if {**before, "status": after["status"]} == after else "recreate"
+    return f"{verb} {after['name']}"
 
 
 def logs_report(nodes: Iterable[Mapping[str, Any]], lines: int) -> dict[str, Any]:

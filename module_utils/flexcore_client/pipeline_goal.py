@@ -44,7 +44,7 @@ class PipelineGoal:
         """What creates it."""
         return {
             "name": self.name,
-            "steps": [{k: v for k, v in step.items() if v is not None} for step in self.steps or ()],
+            "steps": [_given(step) for step in self.steps or ()],
             "description": self.description or "",
             "owner": self.owner or "",
         }
@@ -109,10 +109,18 @@ class PipelinePlan:
     activates: bool = False
 
 
+def _given(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a declaration says, without the options that Ansible fills in with None."""
+    given = {name: value for name, value in step.items() if value is not None}
+    if "retry" in given:
+        given["retry"] = {name: value for name, value in given["retry"].items() if value is not None}
+    return given
+
+
 def filled_in(step: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
     """Return a step with the defaults that the server puts in; its operation only where one is declared."""
-    given = {name: value for name, value in step.items() if value is not None}
-    retry = {**RETRY_DEFAULTS, **{k: v for k, v in (given.get("retry") or {}).items() if v is not None}}
+    given = _given(step)
+    retry = {**RETRY_DEFAULTS, **given.get("retry", {})}
     found: dict[str, Any] = {"plugin": given.get("plugin")}
     if declared.get("operation") is not None:
         found["operation"] = given.get("operation")

@@ -36,9 +36,8 @@ class PluginCalls:
 
     async def offered(self, plugin_id: str) -> list[str]:
         """Return the versions of a plugin that the marketplace has."""
-        document = await self._client.get(MARKETPLACE, {"query": plugin_id})
         found: list[str] = []
-        for item in self._client.items(document, "plugins"):
+        for item in await self._client.pages(MARKETPLACE, "plugins", {"query": plugin_id}):
             if isinstance(item, dict) and item.get("id") == plugin_id:
                 entries = item.get("versions")
                 for entry in entries if isinstance(entries, list) else ():

@@ -9,13 +9,15 @@ from .tables import print_table
 from .text import printable
 
 HEALTH_COLUMNS = ("SERVICE", "STATUS", "VERSION", "RESPONSE", "ADDRESS", "CAUSE")
+PIPELINE_COLUMNS = ("PIPELINE", "STATUS", "OWNER", "LAST RUN", "STEPS")
 PLUGIN_COLUMNS = ("NODE", "PLUGIN", "VERSION", "TYPE", "STATUS", "DESCRIPTION")
 MESSAGE_CHARACTERS = 2000
 
 
 def print_report(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print ``report`` in the form of its kind."""
-    {"health": print_health, "plugins": print_plugins, "logs": print_logs}[report["report"]](report, file)
+    printers = {"health": print_health, "plugins": print_plugins, "pipelines": print_pipelines, "logs": print_logs}
+    printers[report["report"]](report, file)
 
 
 def print_health(report: Mapping[str, Any], file: IO[str]) -> None:
@@ -42,7 +44,27 @@ def print_plugins(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print a row per plugin and node, then the nodes that gave none and why."""
     if report["plugins"]:
         print_table(PLUGIN_COLUMNS, [plugin_cells(plugin) for plugin in report["plugins"]], file)
+    print_changes(report, file)
     print_failures(report, file)
+
+
+def print_pipelines(report: Mapping[str, Any], file: IO[str]) -> None:
+    """Print a row per pipeline."""
+    if report["pipelines"]:
+        print_table(PIPELINE_COLUMNS, [pipeline_cells(pipeline) for pipeline in report["pipelines"]], file)
+    print_changes(report, file)
+
+
+def pipeline_cells(pipeline: Mapping[str, Any]) -> list[str]:
+    """Return the cells of one pipeline."""
+    steps = " ".join(str(step.get("id")) for step in pipeline.get("steps") or ())
+    return [str(pipeline.get(key) or "-") for key in ("name", "status", "owner", "last_run")] + [steps]
+
+
+def print_changes(report: Mapping[str, Any], file: IO[str]) -> None:
+    """Print a line per change, made or, in check mode, to be made."""
+    for change in report["changes"]:
+        print(f"{'would' if report['planned'] else 'done:'} {change}", file=file)
 
 
 def plugin_cells(plugin: Mapping[str, Any]) -> list[str]:
@@ -53,9 +75,13 @@ def plugin_cells(plugin: Mapping[str, Any]) -> list[str]:
 
 def print_logs(report: Mapping[str, Any], file: IO[str]) -> None:
     """Print a line per record, newest last, then the nodes that gave none and why."""
-    for record in report["records"]:
-        print(log_line(record), file=file)
+    file.write(log_text(report))
     print_failures(report, file)
+
+
+def log_text(report: Mapping[str, Any]) -> str:
+    """Return all records of the report on logs, a line each."""
+    return "".join(f"{log_line(record)}\n" for record in report["records"])
 
 
 def log_line(record: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from flexcore_client.address import Address
 from flexcore_client.health_report import health_report
-from flexcore_client.node_reports import logs_report, plugins_report
+from flexcore_client.node_reports import logs_report, pipelines_report, plugins_report
+from flexcore_client.report_printer import log_text
 
 
 def health_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
@@ -18,9 +19,11 @@ def health_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[s
     )
 
 
-def plugins_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> dict[str, Any]:
-    """Build the report on plugins from the result ``node_answer`` of ``hosts``."""
-    return plugins_report({"host": host, "result": hostvars[host]["node_answer"]} for host in hosts)
+def plugins_of_hosts(
+    hostvars: Mapping[str, Any], hosts: Sequence[str], brought: Sequence[Mapping[str, Any]] = (), planned: bool = False
+) -> dict[str, Any]:
+    """Build the report on plugins from the result ``node_answer`` of ``hosts`` and the results of what was declared."""
+    return plugins_report(({"host": host, "result": hostvars[host]["node_answer"]} for host in hosts), brought, planned)
 
 
 def logs_of_hosts(hostvars: Mapping[str, Any], hosts: Sequence[str], lines: int | str) -> dict[str, Any]:
@@ -42,5 +45,7 @@ class FilterModule:
             "flexcore_service_url": service_url,
             "flexcore_health_report": health_of_hosts,
             "flexcore_plugins_report": plugins_of_hosts,
+            "flexcore_pipelines_report": pipelines_report,
             "flexcore_logs_report": logs_of_hosts,
+            "flexcore_log_text": log_text,
         }

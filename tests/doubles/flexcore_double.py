@@ -116,7 +116,7 @@ class FlexCoreDouble:
             for name, versions in self.marketplace.items()
             if wanted in name
         ]
-        return Reply({"plugins": found, "total": len(found), "limit": 50, "offset": 0})
+        return page(seen, "plugins", found)
 
     def _execute(self, seen: Seen, name: str) -> Reply:
         if name not in self.plugins:

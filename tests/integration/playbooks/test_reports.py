@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from tests.doubles import dialects, socket_double
+from tests.doubles.flexcore_double import FlexCoreDouble
 from tests.doubles.http_double import Reply, Routes, Seen, serving
 from tests.doubles.socket_double import behaving
+from tests.unit.modules.scenarios import DECLARED, package
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = "canary-token-4711-canary-token"
@@ -41,14 +43,21 @@ class Operator:
         ports = {"flexcore_http_port": http, "flexcore_postgresql_port": postgresql, "flexcore_redis_port": redis}
         self.hosts[name] = {**self._variables, **ports, **more}
 
-    def run(self, playbook: str, *variables: str) -> subprocess.CompletedProcess[str]:
+    def run(self, playbook: str, *variables: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         self._inventory.write_text(yaml.safe_dump({"flexcore": {"hosts": self.hosts}}))
         extra = [word for variable in variables for word in ("-e", variable)]
         program = Path(sys.executable).with_name("ansible-playbook")
         own = ("ANSIBLE_", "FLEXCORE_")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         result = subprocess.run(
-            [program, "-i", self._inventory, f"playbooks/{playbook}.yml", *extra],
+            [
+                program,
+                "-i",
+                self._inventory,
+                f"playbooks/{playbook}.yml",
+                *extra,
+                *(["--check", "--diff"] if check else []),
+            ],
             cwd=ROOT,
             env={**environment, "ANSIBLE_STDOUT_CALLBACK": "report", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
@@ -148,6 +157,69 @@ def test_logs(operator: Operator) -> None:
         ["one", "postgres", "record", "3", "attempt=3"],
         ["two", "postgres", "record", "3", "attempt=3"],
     ]
+
+
+def test_logs_in_one_file(operator: Operator, tmp_path: Path) -> None:
+    file = tmp_path / "all.log"
+    with serving(guarded(dialects.flexcore_v1())) as flexcore:
+        for name in ("one", "two"):
+            operator.host(name, flexcore.port)
+        result = operator.run("logs", "lines=4", f"file={file}", "pattern=record [12]$")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert file.read_text() == result.stdout
+    assert [line.split()[2:5] for line in result.stdout.splitlines()] == [
+        [host, "postgres", "record"] for host in ("one", "two") * 2
+    ]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_declared_plugins_are_planned_then_brought_about(operator: Operator, tmp_path: Path) -> None:
+    declared = [
+        {"id": "greeter", "version": ">=1,<1.3"},
+        {"id": "simple-processor", "state": "disabled"},
+        {"id": "sleeper", "state": "absent"},
+        {"src": package(tmp_path, "1.5.0")},
+    ]
+    variables = json.dumps({"declared_plugins": declared[:3]})
+    state = FlexCoreDouble()
+    with serving(state) as flexcore:  # type: ignore[arg-type]  # it is asked with get() only
+        operator.host("one", flexcore.port)
+        operator.host("two", flexcore.port)
+        plan = operator.run("plugins", variables, check=True)
+        assert (plan.returncode, flexcore.writes) == (0, []), plan.stderr
+        done = operator.run("plugins", variables)
+        packaged = json.dumps({"declared_plugins": declared[3:]})
+        upgrade = operator.run("plugins", packaged, check=True)
+        assert len(flexcore.writes) == 4, "three changes and the question whether the new plugin is well"
+        upgraded = operator.run("plugins", packaged, "format=json")
+        settled = json.loads(operator.run("plugins", packaged, "format=json").stdout)
+    changes = ["install greeter 1.2.0", "disable simple-processor 1.0.0", "remove sleeper 1.0.0"]
+    assert [line for line in plan.stdout.splitlines() if "would" in line] == [f"would {change}" for change in changes]
+    assert [line for line in done.stdout.splitlines() if "done" in line] == [f"done: {change}" for change in changes]
+    assert "would upgrade greeter 1.5.0" in upgrade.stdout
+    report = json.loads(upgraded.stdout)
+    assert report["changes"] == ["upgrade greeter 1.5.0"]
+    assert [(one["id"], one["version"]) for one in report["plugins"] if one["host"] == "two"] == [
+        ("greeter", "1.5.0"),
+        ("simple-processor", "1.0.0"),
+    ]
+    assert settled["changes"] == []
+
+
+def test_declared_pipelines_are_planned_then_brought_about(operator: Operator) -> None:
+    variables = json.dumps({"declared_pipelines": [DECLARED, {"name": "old", "state": "absent"}]})
+    state = FlexCoreDouble()
+    with serving(state) as flexcore:  # type: ignore[arg-type]  # it is asked with get() only
+        operator.host("one", flexcore.port)
+        plan = operator.run("pipelines", variables, check=True)
+        assert (plan.returncode, flexcore.writes, plan.stdout) == (0, [], "would create look, active\n"), plan.stderr
+        done = operator.run("pipelines", variables)
+        again = operator.run("pipelines", variables, "format=json")
+    assert [line.split() for line in done.stdout.splitlines()[1:]] == [
+        ["look", "active", "docs", "-", "turn", "count"],
+        ["done:", "create", "look,", "active"],
+    ]
+    assert json.loads(again.stdout)["changes"] == []
 
 
 def test_an_inventory_without_flexcore_is_an_error_and_still_one_document(operator: Operator) -> None:

@@ -1,46 +1,5 @@
-"""Runs the modules of library/ in this process, as Ansible would run them on a host."""
+"""Every test here runs modules in this process."""
 
-from __future__ import annotations
+from tests.module_runs import ROOT, RunModule, project_modules, run_module
 
-import importlib
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import ansible.module_utils
-import pytest
-from ansible.module_utils import _internal
-from ansible.module_utils.common import warnings
-from ansible.module_utils.testing import patch_module_args
-from flexcore_client.connection import ENVIRONMENT
-
-ROOT = Path(__file__).resolve().parents[3]
-RunModule = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(autouse=True)
-def project_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the client importable where Ansible puts it, and keep this machine's settings out."""
-    monkeypatch.setattr(ansible.module_utils, "__path__", [*ansible.module_utils.__path__, str(ROOT / "module_utils")])
-    for variable in ENVIRONMENT.values():
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunModule:
-    """Return a function that runs a module with arguments and gives what it returns to Ansible."""
-
-    def run(name: str, /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
-        # A module is a process of its own on a host; here each would inherit the warnings of those before it.
-        monkeypatch.setattr(warnings, "_global_warnings", {})
-        # Tests of the inventory make this process a controller, where warnings go to the display.
-        monkeypatch.setattr(_internal, "is_controller", False)
-        module = importlib.import_module(f"library.{name}")
-        with patch_module_args({**arguments, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit) as ended:
-            module.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert bool(ended.value.code) == bool(result.get("failed"))
-        return result
-
-    return run
+__all__ = ["ROOT", "RunModule", "project_modules", "run_module"]

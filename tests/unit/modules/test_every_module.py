@@ -20,7 +20,7 @@ MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 CLIENT = sorted((ROOT / "module_utils" / "flexcore_client").glob("*.py"))
 # What a module can be called with, beside an address.
 REQUIRED = {scenario.module: scenario.arguments for scenario in reversed(SCENARIOS)}
-SHARED_KEYS = ("type", "default", "choices", "elements", "required")
+SHARED_KEYS = ("type", "default", "choices", "elements", "required", "aliases")
 
 
 def described(name: str) -> dict[str, Any]:

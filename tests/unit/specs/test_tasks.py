@@ -10,7 +10,7 @@ from tests.unit.specs.conditions import cannot_be_boolean, conditionals
 
 ROOT = Path(__file__).resolve().parents[3]
 TASK_FILES = sorted(
-    [*ROOT.glob("roles/*/tasks/**/*.yml"), *ROOT.glob("roles/*/handlers/*.yml"), *ROOT.glob("playbooks/**/*.yml")]
+    [*ROOT.glob("roles/*/tasks/**/*.yml"), *ROOT.glob("roles/*/handlers/*.yml"), *ROOT.glob("playbooks/*.yml")]
 )
 TEMPLATES = sorted(file for file in ROOT.glob("roles/*/templates/**/*") if file.is_file())
 # What makes a template differ from one run to the next, and so every second run a change.
