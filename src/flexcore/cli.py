@@ -1,4 +1,4 @@
-"""The `flexcore` command: serve, migrate, events, projections, plugin, marketplace, check-config, version."""
+"""The `flexcore` command: serve, sandbox, migrate, events, projections, plugin, marketplace, check-config, version."""
 
 import logging
 import os
@@ -15,6 +15,8 @@ from flexcore import main as server
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError, InvalidInput
+from flexcore.infrastructure.sandbox import supervisor
+from flexcore.infrastructure.sandbox.supervisor.command import sandbox
 from flexcore.presentation.http.server import ListenError
 
 DEFAULT_CONFIG: Final = Path("/etc/flexcore/config.yaml")
@@ -150,6 +152,13 @@ def verify(path: Path | None, first: int, last: int | None) -> None:
 
 main.add_command(authoring.plugin)
 main.add_command(authoring.marketplace)
+
+
+@main.command("sandbox", params=sandbox.params, help=sandbox.help)
+def become_sandbox(**_: object) -> None:
+    """Become a process that knows nothing of the server, its database and its libraries."""
+    program = (sys.executable, "-I", "-m", supervisor.__name__, *sys.argv[2:])
+    os.execv(program[0], program)  # noqa: S606
 
 
 @main.command("version")

@@ -56,15 +56,23 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(getattr(resource, name), (value, value))
 
 
+class _Session:
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+
+    def send(self, message: dict[str, str]) -> None:
+        priority = {"error": 3, "warning": 4, "info": 6, "debug": 7}[message["level"]]
+        print(f"<{priority}>{message['message']}", file=sys.stderr, flush=True)  # noqa: T201 - this is the log
+
+
 def _run(
     execution_id: str, entry_point: str, configuration: dict[str, object], operation: str, data: dict[str, object]
 ) -> object:
     from importlib import import_module
 
-    import flexcore_plugin as offered
-    from flexcore_plugin import OperationFailed
+    from flexcore_plugin import OperationFailed, session
 
-    offered._execution_id = execution_id
+    session._session = _Session(execution_id)  # type: ignore[assignment] # as much of one as there is here
     try:
         module, _, name = entry_point.partition(":")
         plugin = getattr(import_module(module), name)(configuration)

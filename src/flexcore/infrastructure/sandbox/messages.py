@@ -129,6 +129,7 @@ class Warmed(msgspec.Struct, frozen=True, kw_only=True, tag="warmed"):
 
     key: str
     ms: int
+    refused: tuple[Refused, ...] = ()
 
 
 class NotWarmed(msgspec.Struct, frozen=True, kw_only=True, tag="not_warmed"):
@@ -136,6 +137,7 @@ class NotWarmed(msgspec.Struct, frozen=True, kw_only=True, tag="not_warmed"):
 
     key: str
     error: str
+    refused: tuple[Refused, ...] = ()
 
 
 ToSupervisor = Start | Kill | Warm | Retire
