@@ -99,8 +99,11 @@ def greeting(client: httpx.Client, plugin_id: str = "greeter") -> str:
 
 
 @contextmanager
-def node(environ: Mapping[str, str], directory: Path, node_id: str = "core1") -> Iterator[httpx.Client]:
+def node(
+    environ: Mapping[str, str], directory: Path, node_id: str = "core1", config: Path | None = None
+) -> Iterator[httpx.Client]:
     """Run a node whose plugins lie in `directory`."""
     own = {"FLEXCORE_NODE_ID": node_id, "FLEXCORE_PLUGINS_DIRECTORY": str(directory)}
-    with running({**environ, **own}) as process, process.client() as client:
+    arguments = () if config is None else ("--config", str(config))
+    with running({**environ, **own}, *arguments) as process, process.client() as client:
         yield client
