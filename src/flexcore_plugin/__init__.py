@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+_PRIORITIES = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+
+
 def log(message: str, level: Literal["error", "warning", "info", "debug"] = "info") -> None:
     """Write a record to FlexCore's log; outside an execution, as in a plugin's own tests, to stderr.
 
@@ -42,7 +45,7 @@ def log(message: str, level: Literal["error", "warning", "info", "debug"] = "inf
     if is_open():
         current().send({"type": "log", "level": level, "message": str(message)})
     else:
-        print(f"{level}: {message}", file=sys.stderr)  # noqa: T201 - there is no other log
+        print(f"<{_PRIORITIES[level]}>{message}", file=sys.stderr)  # noqa: T201 - there is no other log
 
 
 def execution_id() -> str:
