@@ -34,6 +34,7 @@ from flexcore.application.services import ServiceView
 from flexcore.application.verification import Verifier
 from flexcore.configuration import Configuration
 from flexcore.domain.errors import FlexCoreError
+from flexcore.infrastructure.access_services import AccessServices
 from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
@@ -58,11 +59,12 @@ from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metri
 from flexcore.infrastructure.telemetry.process import measure
 from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
-from flexcore.presentation.http.access import AccessPolicy, BearerToken, EverybodyIsAdministrator
+from flexcore.presentation.http.access import BearerTokens, EverybodyIsAdministrator
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.lifecycle import Lifecycle
 from flexcore.presentation.http.node import SERVICE, Node
 from flexcore.presentation.http.routes.audit import AuditRoutes
+from flexcore.presentation.http.routes.auth import AuthRoutes
 from flexcore.presentation.http.routes.cluster import ClusterRoutes
 from flexcore.presentation.http.routes.commands import CommandRoutes
 from flexcore.presentation.http.routes.event_log import EventLogRoutes
@@ -79,13 +81,15 @@ from flexcore.presentation.http.routes.queries import QueryRoutes
 from flexcore.presentation.http.routes.runtime import RuntimeRoutes
 from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
+from flexcore.presentation.http.routes.tokens import TokenRoutes
+from flexcore.presentation.http.routes.users import UserRoutes
 from flexcore.presentation.http.server import Server, TlsFiles, bind
 from flexcore.presentation.http.uploads import PackageUploads
 from flexcore.settings import Settings
 from flexcore.wiring import (
+    access_token,
     builtin_grants,
     checkpoint_file,
-    given,
     new_id,
     now,
     plugin_services,
@@ -187,6 +191,18 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         executions=lambda: admission.active,
         stopping=lambda: monitor.draining,
         clock=now,
+    )
+    accounts = AccessServices(
+        database=database,
+        channel=coordination.channel,
+        clock=now,
+        new_id=new_id,
+        node_id=node.node_id,
+        cluster=settings.cluster.name,
+        machine_token=access_token(settings),
+        first_password=None if settings.auth.admin_password is None else settings.auth.admin_password.reveal(),
+        session_seconds=settings.auth.session_seconds,
+        audit=audit,
     )
     admission = Admission(
         node_id=node.node_id,
@@ -311,6 +327,9 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             *EventRoutes(events).operations(),
             *ClusterRoutes(coordination.cluster).operations(),
             *EventLogRoutes(feed, Verifier(stored, checkpoints or NoCheckpoints())).operations(),
+            *AuthRoutes(accounts.login, accounts.users, accounts.directory).operations(),
+            *UserRoutes(accounts.users).operations(),
+            *TokenRoutes(accounts.tokens).operations(),
             *AuditRoutes(audit_log).operations(),
             *RuntimeRoutes(runtime, node).operations(),
             *LogRoutes(buffer, BufferedLogFeed(buffer), plugins).operations(),
@@ -319,10 +338,11 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         ),
         version=node.version,
         metrics=metrics.render,
+        open_health=settings.auth.open_health,
     )
     app = build_app(
         operations,
-        access=_access_policy(settings),
+        access=EverybodyIsAdministrator() if settings.auth.mode == "off" else BearerTokens(accounts.directory),
         audit=audit,
         max_body_bytes=settings.http.max_body_bytes,
         metrics=metrics,
@@ -336,6 +356,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         # Before anything that takes work, for it knows whether this node may.
         stack.push_async_callback(coordination.close)
         await coordination.start()
+        stack.push_async_callback(accounts.close)
+        accounts.start()
         stack.push_async_callback(jobs.close)
         await jobs.start()
         stack.push_async_callback(read_models.close)
@@ -364,12 +386,6 @@ def _tell_of(channel: LiveChannel, appended: Appended) -> None:
     """Wake those who follow the log, on all nodes."""
     if appended.events:
         channel.publish("events", position=appended.events[-1].position)
-
-
-def _access_policy(settings: Settings) -> AccessPolicy:
-    if settings.auth.mode == "off":
-        return EverybodyIsAdministrator()
-    return BearerToken(given(settings.auth.token))
 
 
 def _tls(settings: Settings) -> TlsFiles | None:

@@ -94,17 +94,33 @@ class AuthSettings(Struct, frozen=True, kw_only=True):
 
     mode: Annotated[
         Literal["token", "off"],
-        option("Bearer token, or no check at all (development on a loopback address only)", env="FLEXCORE_AUTH_MODE"),
+        option("By token, or no check at all (development on a loopback address only)", env="FLEXCORE_AUTH_MODE"),
     ] = "token"
     token: Annotated[
         Secret | None,
         secret(
-            "Bearer token with administrator rights",
+            "Bearer token of the machines that look after this cluster, with administrator rights",
             env="FLEXCORE_API_TOKEN",
             credential="api_token",
             minimum=MINIMUM_TOKEN_LENGTH,
         ),
     ] = None
+    admin_password: Annotated[
+        Secret | None,
+        secret(
+            "Password of the user `admin`, who is made when there are no users; later it is not looked at",
+            env="FLEXCORE_ADMIN_PASSWORD",
+            credential="admin_password",
+            minimum=12,
+        ),
+    ] = None
+    session_seconds: Annotated[
+        int, option("How long a login lasts, in seconds", env="FLEXCORE_SESSION_SECONDS", ge=60, le=7 * 24 * 3600)
+    ] = 3600
+    open_health: Annotated[
+        bool,
+        option("Whether /health and below, /metrics and /info answer without a token", env="FLEXCORE_OPEN_HEALTH"),
+    ] = True
 
 
 class PostgresSettings(Struct, frozen=True, kw_only=True):

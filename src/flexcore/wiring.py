@@ -42,6 +42,11 @@ def redis_access(settings: Settings) -> RedisAccess:
     return RedisAccess(redis.host, redis.port, redis.username, password)
 
 
+def access_token(settings: Settings) -> str:
+    """Return the token of the machines; one that nobody knows where nobody is asked for one."""
+    return uuid_utils.uuid4().hex if settings.auth.token is None else settings.auth.token.reveal()
+
+
 def given(secret: Secret | None) -> str:
     """Return a secret that the configuration was loaded with as required."""
     if secret is None:
@@ -78,6 +83,7 @@ def secrets(settings: Settings) -> Iterator[Secret]:
     """Every secret that is set, for whoever has to keep them out of what it shows."""
     candidates = (
         settings.auth.token,
+        settings.auth.admin_password,
         settings.postgres.password,
         settings.postgres.owner_password,
         settings.redis.password,

@@ -67,6 +67,18 @@ class TooBusy(FlexCoreError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TooManyAttempts(TooBusy):
+    """A password was tried too often; trying before `retry_after_seconds` is in vain, also with the right one."""
+
+
+class Unauthenticated(FlexCoreError):
+    """Nothing proves who calls: no token, or one that is forged, expired or revoked, or a wrong password."""
+
+
+class Forbidden(FlexCoreError):
+    """The caller is known, and may not do this."""
+
+
 class Unavailable(FlexCoreError):
     """Something FlexCore needs (`service`, such as "postgresql") does not answer; worth a retry after a while."""
 

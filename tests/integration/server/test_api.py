@@ -52,7 +52,6 @@ def test_info_tells_what_runs_here(checked: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/auth/login",
         "/health/",
         "/",
     ],
@@ -66,7 +65,15 @@ def test_what_is_not_there_yet_does_not_pretend(api: httpx.Client, path: str) ->
 def test_the_api_needs_the_token_and_the_open_routes_do_not(flexcore: FlexCoreProcess, api: httpx.Client) -> None:
     paths = api.get("/openapi.json").json()["paths"]
     open_paths = {path for path, operations in paths.items() if all(not o["security"] for o in operations.values())}
-    assert open_paths == {"/health", "/health/live", "/health/ready", "/info", "/metrics", "/openapi.json"}
+    assert open_paths == {
+        "/auth/login",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/info",
+        "/metrics",
+        "/openapi.json",
+    }
     with flexcore.client(token=None) as stranger:
         for path, operations in paths.items():
             for method in operations:
@@ -106,7 +113,7 @@ def test_an_execution_answers_and_leaves_its_events(checked: httpx.Client) -> No
     assert answer["status"] == "completed"
     assert answer["result"]["success"] is True
     assert "FLEX" in json.dumps(answer["result"]["data"])
-    assert answer["metadata"] == {"correlation_id": "order-66", "user_id": "ada"}
+    assert answer["metadata"] == {"correlation_id": "order-66", "user_id": "api_token for ada"}
     events = checked.get(EVENTS, params={"aggregate_id": "simple-processor"}).json()["events"]
     assert [event["type"] for event in events] == [
         "PluginRegistered",

@@ -140,7 +140,7 @@ def test_an_execution_by_command_runs_once(checked: httpx.Client) -> None:
     one = f"/api/v1/flexcore/executions/{first['result']['execution_id']}"
     wait_until(lambda: checked.get(one).json()["status"] == "completed", 10, "the execution to end")
     assert checked.get(one).json()["result"]["data"] == {"text": "FLEX"}
-    assert checked.get(one).json()["user_id"] == "ada"
+    assert checked.get(one).json()["user_id"] == "api_token for ada"
     assert events(checked, aggregate_id="simple-processor").count("PluginExecutionStarted") == 1
     send(checked, {**execute, "payload": {"operation": "lowercase"}}, 409)
     send(checked, command("ExecutePlugin", aggregate_id="simple-processor", payload={"operation": "nope"}), 400)

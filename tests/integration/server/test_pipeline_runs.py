@@ -116,7 +116,7 @@ def test_the_correlation_id_of_the_run_is_that_of_its_steps(checked: httpx.Clien
     found = ended(checked, one)
     run = [event for event in events(checked, one) if event["data"].get("execution_id") == found["execution_id"]]
     assert {event["metadata"]["correlation_id"] for event in run} == {"trace-7"}
-    assert {event["metadata"]["user_id"] for event in run} == {"ada"}
+    assert {event["metadata"]["user_id"] for event in run} == {"api_token for ada"}
 
 
 def test_a_failing_step_is_tried_again_and_then_fails_the_run(checked: httpx.Client) -> None:

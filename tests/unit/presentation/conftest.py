@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from msgspec import Meta, Struct
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp
 
+from flexcore.application.access.directory import Principal
 from flexcore.application.audit import AuditRecord, StampedRecord
-from flexcore.domain.access import Actor, ActorKind, Role
-from flexcore.domain.errors import FlexCoreError, Unavailable
-from flexcore.presentation.http.access import BearerToken
+from flexcore.domain.access import ActorKind, Role
+from flexcore.domain.errors import FlexCoreError, Unauthenticated, Unavailable
+from flexcore.presentation.http.access import BearerTokens
 from flexcore.presentation.http.app import build_app, operation_table
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
 
@@ -59,13 +60,20 @@ class RecordedMetrics:
         self.requests.append((route, method, status))
 
 
-class TwoTokens(BearerToken):
-    """Knows a viewer beside the administrator."""
+class TwoTokens:
+    """Knows an administrator and a viewer; `down` is what asking fails with."""
 
-    async def actor(self, scope: Scope) -> Actor:
-        if (b"authorization", f"Bearer {VIEWER_TOKEN}".encode()) in scope["headers"]:
-            return Actor("vera", Role.VIEWER, ActorKind.USER)
-        return await super().actor(scope)
+    down: Unavailable | None = None
+
+    async def identify(self, credentials: bytes) -> Principal:
+        if self.down is not None:
+            raise self.down
+        match credentials.decode():
+            case "a-token-of-more-than-24-characters":
+                return Principal("api_token", Role.ADMIN, ActorKind.MACHINE)
+            case "the-token-of-somebody-who-only-reads":
+                return Principal("vera", Role.VIEWER, ActorKind.USER)
+        raise Unauthenticated("The token is not valid.")
 
 
 class RecordedAudit:
@@ -135,11 +143,16 @@ def audit() -> RecordedAudit:
 
 
 @pytest.fixture
-def app(routes: Routes, metrics: RecordedMetrics, audit: RecordedAudit) -> ASGIApp:
+def identities() -> TwoTokens:
+    return TwoTokens()
+
+
+@pytest.fixture
+def app(routes: Routes, metrics: RecordedMetrics, audit: RecordedAudit, identities: TwoTokens) -> ASGIApp:
     table = operation_table(routes.operations(), version="1.0", metrics=lambda: b"# metrics\n")
     return build_app(
         table,
-        access=TwoTokens(TOKEN),
+        access=BearerTokens(identities),
         audit=audit,
         max_body_bytes=1000,
         metrics=metrics,

@@ -45,7 +45,7 @@ _RUNTIME_RIGHTS = (
     "GRANT EXECUTE ON FUNCTION take_leadership, check_leadership TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON users, api_tokens, api_token_uses, session_keys, login_attempts TO {role}",
     "GRANT SELECT ON access_version, audit TO {role}",
-    "GRANT EXECUTE ON FUNCTION lock_accounts, append_audit, append_audited_events TO {role}",
+    "GRANT EXECUTE ON FUNCTION lock_accounts, begin_login, append_audit, append_audited_events TO {role}",
 )
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 # The newest revision under migrations/versions. Revisions are numbers of four digits, so newer ones sort later.
-SCHEMA_REVISION: Final = "0009"
+SCHEMA_REVISION: Final = "0010"
 
 
 def is_served_by(revision: str) -> bool:

@@ -1,39 +1,54 @@
-"""Decides who calls: the holder of one bearer token, or nobody is asked (development)."""
+"""Decides who calls, by the bearer token of the request; or nobody is asked (development)."""
 
-import hmac
 from typing import Final, Protocol
 
 from starlette.types import Scope
 
-from flexcore.domain.access import DEVELOPER_NAME, MACHINE_NAME, Actor, ActorKind, Role
-from flexcore.presentation.http.problems import HttpError
+from flexcore.application.access.directory import Principal
+from flexcore.domain.access import DEVELOPER_NAME, Actor, ActorKind, Role
+from flexcore.domain.errors import Forbidden, Unauthenticated, Unavailable
+from flexcore.presentation.http.problems import from_failure, unauthorized
 
-_CHALLENGE: Final = 'Bearer realm="flexcore"'
+_NO_TOKEN: Final = "This needs a token: send Authorization: Bearer <token>."  # noqa: S105 - no token
 
 
 class AccessPolicy(Protocol):
     """Tells who makes a request."""
 
     async def actor(self, scope: Scope) -> Actor:
-        """Return the caller; raises HttpError 401 unless the request proves who that is."""
+        """Return the caller; raises HttpError 401 unless the request proves who that is, 503 if it can't be told."""
         ...
 
 
-class BearerToken:
-    """Knows one caller: whoever carries the token is an administrator."""
+class Identities(Protocol):
+    """Knows the holders of tokens."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    async def identify(self, credentials: bytes) -> Principal:
+        """Tell whose token this is; raises Unauthenticated, Unavailable."""
+        ...
+
+
+class BearerTokens:
+    """Asks for `Authorization: Bearer <token>`."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
 
     async def actor(self, scope: Scope) -> Actor:
-        """Raise HttpError 401 unless `Authorization: Bearer <token>` was sent; takes the same time for any token."""
+        """Return the holder of the token; raises HttpError 401, 503."""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 scheme, _, credentials = value.partition(b" ")
-                if scheme.lower() == b"bearer" and hmac.compare_digest(credentials.strip(), self._token):
-                    return Actor(MACHINE_NAME, Role.ADMIN, ActorKind.MACHINE, source(scope))
-                raise unauthorized("The bearer token is not valid.", f'{_CHALLENGE}, error="invalid_token"')
-        raise unauthorized("This needs a token: send Authorization: Bearer <token>.", _CHALLENGE)
+                if scheme.lower() != b"bearer":
+                    break
+                try:
+                    found = await self._identities.identify(credentials.strip())
+                except Unauthenticated as error:
+                    raise unauthorized(str(error), error="invalid_token") from error
+                except Unavailable as error:
+                    raise from_failure(error) from error
+                return Actor(found.name, found.role, found.kind, source(scope))
+        raise unauthorized(_NO_TOKEN)
 
 
 class EverybodyIsAdministrator:
@@ -51,17 +66,6 @@ def source(scope: Scope) -> str | None:
 
 
 def check_role(actor: Actor, needed: Role) -> None:
-    """Raise HttpError 403 unless `actor` has the rights of `needed`."""
+    """Raise Forbidden unless `actor` has the rights of `needed`."""
     if not actor.role.covers(needed):
-        raise forbidden(f"This needs the role {needed}; {actor.name} has the role {actor.role}.")
-
-
-def unauthorized(detail: str, challenge: str) -> HttpError:
-    """401 with what the caller has to show."""
-    return HttpError(401, "unauthorized", "Unauthorized", detail, headers={"www-authenticate": challenge})
-
-
-def forbidden(detail: str) -> HttpError:
-    """403."""
-    challenge = f'{_CHALLENGE}, error="insufficient_scope"'
-    return HttpError(403, "forbidden", "Forbidden", detail, headers={"www-authenticate": challenge})
+        raise Forbidden(f"This needs the role {needed}; {actor.name} has the role {actor.role}.")

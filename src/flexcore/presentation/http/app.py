@@ -1,8 +1,9 @@
 """Joins the operations into one ASGI application."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,18 +17,30 @@ from flexcore.presentation.http.observer import Observer, RequestMetrics
 from flexcore.presentation.http.operations import Operation
 from flexcore.presentation.http.routes.meta import MetaRoutes
 
+_HEALTH: Final = ("/health", "/metrics", "/info")
+
 
 def operation_table(
-    operations: Iterable[Operation], *, version: str, metrics: Callable[[], bytes]
+    operations: Iterable[Operation], *, version: str, metrics: Callable[[], bytes], open_health: bool = True
 ) -> tuple[Operation, ...]:
-    """Complete `operations` with those that describe and measure them all."""
+    """Complete `operations` with those that describe and measure them all.
+
+    Unless `open_health`, what tells how the node is needs a token as everything else does.
+    """
 
     @functools.cache
     def described() -> dict[str, Any]:
         return openapi.document(table, version)
 
     table = (*operations, *MetaRoutes(described, metrics).operations())
+    if not open_health:
+        table = tuple(_closed(operation) for operation in table)
     return table
+
+
+def _closed(operation: Operation) -> Operation:
+    tells_of_health = operation.path.startswith(_HEALTH)
+    return dataclasses.replace(operation, open=False) if tells_of_health else operation
 
 
 def build_app(

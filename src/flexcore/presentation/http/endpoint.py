@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from flexcore.application.audit import Audit, StampedRecord
 from flexcore.domain.access import ANONYMOUS_NAME, Actor, ActorKind, Role
-from flexcore.domain.errors import FlexCoreError
+from flexcore.domain.errors import FlexCoreError, Forbidden
 from flexcore.presentation.http.access import AccessPolicy, check_role, source
 from flexcore.presentation.http.auditing import CORRELATION, CallAudit
 from flexcore.presentation.http.encoding import encode
@@ -98,9 +98,10 @@ class _Caller:
         try:
             actor = await self._access.actor(scope)
             check_role(actor, self._role)
-        except HttpError as error:
-            self._audit.refused(scope, actor or _anonymous(scope), error)
-            raise
+        except (HttpError, Forbidden) as error:
+            refusal = error if isinstance(error, HttpError) else from_failure(error)
+            self._audit.refused(scope, actor or _anonymous(scope), refusal)
+            raise refusal from error
         return actor
 
     async def _audited(self, scope: Scope, receive: Receive, actor: Actor) -> Answer:
@@ -119,7 +120,7 @@ class _Caller:
         if answer.recorded:
             return answer
         try:
-            await self._audit.succeeded(scope, actor, target, answer.status)
+            await self._audit.succeeded(scope, answer.actor or actor, target, answer.status)
         except FlexCoreError as error:
             raise from_failure(error) from error
         return answer

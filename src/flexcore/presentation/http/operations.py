@@ -50,12 +50,14 @@ class Answer:
 
     `content` is encoded as JSON, unless it is of another declared media type: then it is bytes, or an iterator of
     bytes that are sent as they come. None is no content. `recorded`: the call's audit record is kept already.
+    `actor` is who made the call, where that turned out only in the doing.
     """
 
     content: Any
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     recorded: bool = False
+    actor: Actor | None = None
 
 
 @dataclass(frozen=True, slots=True)

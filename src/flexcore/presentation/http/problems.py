@@ -14,17 +14,21 @@ from flexcore.domain.errors import (
     ExecutionKilled,
     ExecutionTimedOut,
     FlexCoreError,
+    Forbidden,
     InvalidInput,
     NotFound,
     NotInstallable,
     PluginFailed,
     TooBusy,
+    TooManyAttempts,
+    Unauthenticated,
     Unavailable,
     VersionConflict,
 )
 
 TYPE_PREFIX: Final = "https://flexcore.flext.sh/problems/"
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGE: Final = 'Bearer realm="flexcore"'
 _LONGEST_INSTANCE: Final = 256
 
 
@@ -82,6 +86,18 @@ def not_found(detail: str) -> HttpError:
     return HttpError(404, "not-found", "Not found", detail)
 
 
+def unauthorized(detail: str, *, error: str | None = None) -> HttpError:
+    """401 with what the caller has to show; `error` is what RFC 6750 calls the reason, if a token was shown."""
+    challenge = _CHALLENGE if error is None else f'{_CHALLENGE}, error="{error}"'
+    return HttpError(401, "unauthorized", "Unauthorized", detail, headers={"www-authenticate": challenge})
+
+
+def forbidden(detail: str) -> HttpError:
+    """403."""
+    headers = {"www-authenticate": f'{_CHALLENGE}, error="insufficient_scope"'}
+    return HttpError(403, "forbidden", "Forbidden", detail, headers=headers)
+
+
 def head_too_large(max_bytes: int) -> HttpError:
     """431 for a request whose line and headers don't end."""
     detail = f"The request line and the headers are larger than the {max_bytes} bytes this server accepts."
@@ -116,6 +132,13 @@ def from_failure(error: FlexCoreError) -> HttpError:
             return HttpError(409, "conflict", "Conflict", detail)
         case ExecutionCancelled():
             return HttpError(409, "execution-cancelled", "Execution cancelled", detail, execution_id=error.execution_id)
+        case Unauthenticated():
+            return unauthorized(detail)
+        case Forbidden():
+            return forbidden(detail)
+        case TooManyAttempts():
+            headers = {"retry-after": str(error.retry_after_seconds)}
+            return HttpError(429, "too-many-attempts", "Too many attempts", detail, headers=headers)
         case TooBusy():
             headers = {"retry-after": str(error.retry_after_seconds)}
             return HttpError(429, "too-busy", "Too busy", detail, headers=headers)

@@ -253,7 +253,7 @@ class CommandRoutes:
         asked = _encode((type(body).__name__, aggregate_id, body.payload))
         request = Request(
             correlation_id=body.metadata.correlation_id or call.correlation_id,
-            user_id=body.metadata.user_id,
+            user_id=call.actor.acting_for(body.metadata.user_id),
             key=f"command:{body.command_id}",
             fingerprint=hashlib.sha256(asked).hexdigest(),
         )

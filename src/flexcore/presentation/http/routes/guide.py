@@ -123,13 +123,19 @@ class GuideRoutes:
         return Answer(_guide(await self._plugins.get(call.path["name"])))
 
     async def _execute(self, call: Call[NoParameters, GuideExecuteBody]) -> Answer:
-        return await self._run(call.body.plugin, call.body.args, call.correlation_id)
+        return await self._run(call.body.plugin, call.body.args, call)
 
     async def _execute_named(self, call: Call[NoParameters, dict[str, Any]]) -> Answer:
-        return await self._run(call.path["name"], call.body, call.correlation_id)
+        return await self._run(call.path["name"], call.body, call)
 
-    async def _run(self, plugin_id: str, arguments: dict[str, Any], correlation_id: str) -> Answer:
-        command = ExecutePlugin(plugin_id=plugin_id, operation=None, data=arguments, correlation_id=correlation_id)
+    async def _run(self, plugin_id: str, arguments: dict[str, Any], call: Call[Any, Any]) -> Answer:
+        command = ExecutePlugin(
+            plugin_id=plugin_id,
+            operation=None,
+            data=arguments,
+            correlation_id=call.correlation_id,
+            user_id=call.actor.name,
+        )
         execution = await self._plugins.execute(command)
         return Answer(execution.result.data)
 

@@ -248,7 +248,7 @@ class PipelineRoutes:
         once = receipt(operation, call)
         request = Request(
             correlation_id=metadata.correlation_id or call.correlation_id,
-            user_id=metadata.user_id,
+            user_id=call.actor.acting_for(metadata.user_id),
             key=None if once is None else once.key,
             fingerprint="" if once is None else once.fingerprint,
         )

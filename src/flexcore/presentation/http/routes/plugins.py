@@ -42,7 +42,10 @@ class ExecuteParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExecuteMetadata(Struct, frozen=True, forbid_unknown_fields=True):
-    """On whose behalf; the correlation id defaults to that of the request."""
+    """The correlation id defaults to that of the request. `user_id` is whom the caller says to act for.
+
+    What is recorded as `user_id` is the caller, and behind it, after the word `for`, whom it says to act for.
+    """
 
     correlation_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")] | None = None
     user_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
@@ -157,7 +160,7 @@ class PluginRoutes:
             data=body.parameters.data,
             timeout_seconds=body.parameters.timeout_seconds,
             correlation_id=body.metadata.correlation_id or call.correlation_id,
-            user_id=body.metadata.user_id,
+            user_id=call.actor.acting_for(body.metadata.user_id),
         )
         if call.query.asynchronous:
             queued = await self._executions.queue(command, call.idempotency_key)
