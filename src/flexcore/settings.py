@@ -59,6 +59,9 @@ Url = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$")]
 MarketplaceSource = Annotated[str, Meta(pattern=r"^(/|https?://[^\s/@]+(/|$))[^\s@?#]*$")]
 KeyName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 PublicKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$")]
+# Host and port in a URL: a name, an address, or one of IPv6 in brackets; ports up to 65535.
+_PORT = r"([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+_PLACE = rf"([^\s:/?#@\[\]]+|\[[0-9A-Fa-f:.]+\])(:{_PORT})?"
 HOST = "a host name or an address"
 URL = "an http:// or https:// URL without credentials"
 NO_GRPC = "this version serves no gRPC"
@@ -289,6 +292,38 @@ class MarketplaceSettings(Struct, frozen=True, kw_only=True):
     ] = False
 
 
+ConnectionName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+PostgresUrl = Annotated[
+    str,
+    Meta(
+        pattern=rf"^postgresql://[^\s:/?#@]+@{_PLACE}/[^\s/?#]+(\?sslmode=(disable|allow|prefer|require|verify-full))?$"
+    ),
+]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/[^/\0]+(/[^/\0]+)*$")]
+
+
+class BuiltinSettings(Struct, frozen=True, kw_only=True):
+    """What the plugins that come with FlexCore may reach."""
+
+    postgres_connections: Annotated[
+        dict[ConnectionName, PostgresUrl],
+        option(
+            "Databases of postgres-processor, name to URL; the password of one is the secret <name>_password of the "
+            "plugin, the systemd credential plugin_secret_postgres-processor_<name>_password",
+            allowed="names (lower case letters, digits, underscores), each with a URL such as "
+            "postgresql://reader@db.example.com:5432/sales?sslmode=verify-full, without a password",
+        ),
+    ] = msgspec.field(default_factory=dict)
+    read: Annotated[
+        list[AbsolutePath],
+        option("Files and directories that data-processor may read", allowed="absolute paths below /"),
+    ] = msgspec.field(default_factory=list)
+    write: Annotated[
+        list[AbsolutePath],
+        option("Directories that data-processor may write to", allowed="absolute paths below /"),
+    ] = msgspec.field(default_factory=list)
+
+
 class JobSettings(Struct, frozen=True, kw_only=True):
     """Work from the queue: asynchronous executions and the steps of pipelines."""
 
@@ -341,7 +376,7 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True):
 
 
 ServiceName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-ServiceUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/@]+/?$")]
+ServiceUrl = Annotated[str, Meta(pattern=rf"^https?://{_PLACE}/?$")]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -386,6 +421,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     executions: ExecutionSettings = ExecutionSettings()
     plugins: PluginSettings = PluginSettings()
     marketplace: MarketplaceSettings = MarketplaceSettings()
+    builtins: BuiltinSettings = BuiltinSettings()
     jobs: JobSettings = JobSettings()
     logs: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

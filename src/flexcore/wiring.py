@@ -4,7 +4,8 @@ import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import uuid_utils
 
@@ -19,6 +20,8 @@ from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.redis.connection import RedisAccess
 from flexcore.infrastructure.sandbox.catalogue import Grant
 from flexcore.settings import Secret, Settings
+
+POSTGRES_PORT: Final = 5432
 
 
 def runtime_access(settings: Settings) -> PostgresAccess:
@@ -97,14 +100,38 @@ def builtin_grants(settings: Settings) -> dict[str, Grant]:
     grants = {}
     if (url := settings.services.get("flext-service")) is not None:
         address = urlsplit(url)
-        port = address.port or (443 if address.scheme == "https" else 80)
-        grants["flext-service"] = Grant(Permissions(network=(f"{_host(address.hostname)}:{port}",)), {"url": url})
+        where = _where(address, 443 if address.scheme == "https" else 80)
+        grants["flext-service"] = Grant(Permissions(network=(where,)), {"url": url})
+    builtins = settings.builtins
+    if builtins.read or builtins.write:
+        grants["data-processor"] = Grant(Permissions(read=tuple(builtins.read), write=tuple(builtins.write)))
+    if builtins.postgres_connections:
+        addresses = {name: urlsplit(url) for name, url in builtins.postgres_connections.items()}
+        network = dict.fromkeys(_where(address, POSTGRES_PORT) for address in addresses.values())
+        passwords = tuple(f"{name}_password" for name in addresses)
+        known = {name: _connection(name, address) for name, address in addresses.items()}
+        grants["postgres-processor"] = Grant(
+            Permissions(network=tuple(network), secrets=passwords), {"connections": known}
+        )
     return grants
 
 
-def _host(name: str | None) -> str:
-    """Write a host as it stands before a port."""
-    return f"[{name}]" if name is not None and ":" in name else name or ""
+def _connection(name: str, address: SplitResult) -> dict[str, Any]:
+    """Tell postgres-processor about one database."""
+    return {
+        "host": address.hostname,
+        "port": address.port or POSTGRES_PORT,
+        "user": unquote(address.username or ""),
+        "database": unquote(address.path.removeprefix("/")),
+        "sslmode": address.query.removeprefix("sslmode=") or "prefer",
+        "secret": f"{name}_password",
+    }
+
+
+def _where(address: SplitResult, usual_port: int) -> str:
+    """Write host and port as a permission has them."""
+    host = address.hostname or ""
+    return f"{f'[{host}]' if ':' in host else host}:{address.port or usual_port}"
 
 
 def tune_collector() -> None:

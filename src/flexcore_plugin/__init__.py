@@ -70,7 +70,7 @@ def emit(event_type: str, aggregate_id: str, data: Mapping[str, Any]) -> int:
 def connect(host: str, port: int) -> socket.socket:
     """Return a TCP connection to a host and port that the manifest names; raises PermissionRefused.
 
-    Names are resolved outside. `flexcore_plugin.network` makes common libraries connect this way by themselves.
+    Names are resolved outside. Common libraries connect this way by themselves; `flexcore_plugin.network` says which.
     """
     return current().connect(host, port)
 

@@ -16,7 +16,14 @@ NODE = f"{API}/runtime/status"
 TOKEN_PATHS = (f"{API}/status", f"{API}/plugins", UNKNOWN_PLUGIN, "/api/v1/plugins", CLUSTER, NODES, NODE)
 COMPONENTS = frozenset({"postgresql", "redis", "event_store", "plugin_runtime", "job_queue", "disk"})
 BUILT_IN_PLUGINS = frozenset(
-    {"data-processor", "data-transformer", "flext-service", "json-processor", "simple-processor"}
+    {
+        "data-processor",
+        "data-transformer",
+        "flext-service",
+        "json-processor",
+        "postgres-processor",
+        "simple-processor",
+    }
 )
 
 # What Redis answers FlexCore's user, and what it refuses it. None of these would change anything.

@@ -81,9 +81,7 @@ def test_what_is_granted_is_permitted() -> None:
     grants = {"flext-service": Grant(Permissions(network=("flext.example.com:443",), read=("/srv",)))}
     granted = BuiltinPlugins(grants).find("flext-service")
     assert granted is not None
-    assert granted.manifest.permissions == Permissions(
-        network=("flext.example.com:443",), read=("/etc/ssl/certs", "/srv")
-    )
+    assert granted.manifest.permissions == Permissions(network=("flext.example.com:443",), read=("/srv",))
     plain = BuiltinPlugins().find("flext-service")
     assert plain is not None
     assert plain.manifest.permissions.network == ()

@@ -72,7 +72,7 @@ def test_every_declaration_can_be_set_and_explained(declaration: object, tmp_pat
         ("environment: prod", "expected one of development, staging, production"),
         ("http: 8080", "http from {file}: expected settings by name below it, not a number"),
         ("http: {prot: 1}", "http.prot from {file}: unknown setting; http: allowed are host, "),
-        ("postgre: {}", "postgre from {file}: unknown setting; allowed are auth, cluster, debug, "),
+        ("postgre: {}", "postgre from {file}: unknown setting; allowed are auth, builtins, cluster, debug, "),
         ("node_id: 'a b'", "expected up to 54 letters, digits, dots, dashes and underscores"),
         ("services: {UP: 'http://x'}", "services from {file}: "),
         ("services: {web: 'ftp://x'}", "each with an http:// or https:// base URL"),
