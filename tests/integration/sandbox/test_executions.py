@@ -11,3 +11,9 @@ def test_an_execution_from_start_to_end(server: Server) -> None:
     assert (outcome.ended.how, outcome.ended.exit_code) == ("exited", 0)
     assert outcome.ended.refused == ()
     assert outcome.ended.peak_memory_bytes > 0
+
+
+def test_an_execution_shares_its_process_group_with_nobody(server: Server) -> None:
+    outcome = server.run(PROBE, "evaluate", {"code": "os.kill(0, 9)"})
+    assert (outcome.ended.how, outcome.ended.error) == ("exited", None)
+    assert server.run(PROBE, "echo", {}).result == {"data": {}, "configuration": {}}

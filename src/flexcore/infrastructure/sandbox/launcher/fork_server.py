@@ -80,6 +80,8 @@ def serve(control: socket.socket, work: Work) -> NoReturn:
 
 
 def _confine(work: Work) -> int:
+    # Away from the launcher's process group, which the plugin could kill otherwise.
+    os.setsid()
     root.enter()
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
     linux.drop_capabilities()
@@ -141,6 +143,8 @@ def _executable(path: str) -> Callable[[], NoReturn]:
 def _become_execution(run: Callable[[], Any]) -> NoReturn:
     try:
         os.closerange(0, _OPEN_FILES)
+        # Whoever shares its process group could be killed by it, in whatever namespace he is.
+        os.setsid()
         # Returns when the launcher has set the limits and put the descriptors in place.
         linux.syscall(policy.HAND_OVER)
         os.chdir(root.WORK)

@@ -317,6 +317,10 @@ class Launcher:
             os.kill(pid, signal.SIGKILL)
             self._nothing_forked("the plugin's import left descriptors open and kept them from being closed")
             return
+        if os.getsid(pid) != pid:
+            os.kill(pid, signal.SIGKILL)
+            self._nothing_forked("the plugin's import kept it in a process group with others, whom it could kill")
+            return
         if self._waiting:
             self._hand_over(pid, call)
         else:
