@@ -98,10 +98,21 @@ def parse_address(url: str) -> Address:
         raise InputError(f"The address {url!r} has the scheme {parts.scheme or 'none'!r}: {allowed}")
     if not parts.hostname or port == 0:
         raise InputError(f"The address {url!r} has no host or port 0: {allowed}")
+    host = _in_ascii(parts.hostname)
+    if host is None:
+        raise InputError(f"The address {url!r} has a host that is no name: {allowed}")
     prefix = parts.path.rstrip("/")
     if prefix and SERVICE_OF_SCHEME[parts.scheme] != "flexcore":
         raise InputError(f"The address {url!r} has a path: {allowed}")
-    return Address(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], prefix)
+    return Address(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], prefix)
+
+
+def _in_ascii(host: str) -> str | None:
+    """Return the name as it travels (IDNA), None when it is none."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
 
 
 def password_in(url: str) -> str | None:

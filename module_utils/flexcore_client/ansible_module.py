@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import traceback
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Callable
@@ -25,6 +26,7 @@ from ansible.module_utils.common.respawn import (  # type: ignore[import-untyped
     respawn_module,
 )
 
+from . import deployed
 from .address import parse_address, password_in
 from .breaker import CircuitBreaker
 from .client import FlexCoreClient
@@ -36,7 +38,6 @@ from .exchange import Timeouts
 from .retry import RetryPolicy
 from .targets import Target, parse_targets
 
-FLEXCORE_INTERPRETER = "/opt/flexcore/current/bin/python"
 SECRET_NAME = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key|private_?key", re.IGNORECASE)
 # A secret shorter than this would blot out half of every message.
 SHORTEST_SECRET = 4
@@ -75,8 +76,6 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         self.connection_options = with_environment(self.params, os.environ)
         self.hide(self.connection_options.get(name) for name in SECRETS)
         self.hide(password_in(str(self.connection_options.get(name) or "")) for name in ("url", "proxy"))
-        if self.connection_options.get("proxy"):
-            self._require_httpx()
 
     def run(self, work: Callable[[FlexCoreModule, FlexCoreClient], Awaitable[dict[str, Any]]]) -> None:
         """Let ``work`` speak with the server that the options name, and end the module with what it returns."""
@@ -145,6 +144,8 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         """Turn the client's errors into ``fail_json``; ``failure`` says which kind it was."""
         try:
             yield
+        except ImportError as error:
+            self._go_on_elsewhere(error)
         except InputError as error:
             self.fail_json(msg=str(error), failure="input")
         except ClientError as error:
@@ -156,21 +157,20 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
                 **error.facts,
             )
 
-    def _require_httpx(self) -> None:
-        """Go on under an interpreter that has httpx, which a proxy takes, or fail and say what is missing."""
-        from .http_library import HTTPX_IMPORT_ERROR
+    def _go_on_elsewhere(self, error: ImportError) -> None:
+        """Start again under FlexCore's interpreter, if that has httpcore, or fail and say what is missing.
 
-        if HTTPX_IMPORT_ERROR is None:
-            return
+        The library is looked for when the first server is asked, and until then no module has changed anything.
+        """
         if not has_respawned():
-            interpreter = probe_interpreters_for_module([FLEXCORE_INTERPRETER], "httpx")
+            interpreter = probe_interpreters_for_module([deployed.INTERPRETER], "httpcore")
             if interpreter:
                 respawn_module(interpreter)
         self.fail_json(
-            msg=f"{missing_required_lib('httpx')} It is needed for the option proxy. A deployed FlexCore brings it "
-            f"under {FLEXCORE_INTERPRETER}, which is not there: run the task where httpx is installed, or without "
-            "a proxy.",
-            exception=HTTPX_IMPORT_ERROR,
+            msg=f"{missing_required_lib(error.name or 'httpcore')} It comes with httpx. A deployed FlexCore brings it "
+            f"under {deployed.INTERPRETER}, which is missing or has none: deploy FlexCore, or run the task where httpx "
+            "is installed.",
+            exception="".join(traceback.format_exception(type(error), error, error.__traceback__)),
         )
 
 

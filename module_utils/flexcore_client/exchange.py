@@ -63,8 +63,24 @@ class BodyTooLargeError(Exception):
         self.status = status
 
 
+class NotHttpError(ValueError):
+    """What came is no answer in HTTP/1.1; the message says what is wrong with it."""
+
+
+class ConnectionClosedError(ConnectionError):
+    """The server closed the connection in good order where more was to come."""
+
+
+class ProxyRefusedError(Exception):
+    """The proxy does not let anybody through to the server; the message is its status and words."""
+
+
 class Exchange(Protocol):
-    """A way to one server. Raises asyncio.TimeoutError, OSError (also ssl's), NotHttpError and BodyTooLargeError."""
+    """A way to one server.
+
+    Raises asyncio.TimeoutError, OSError (also ssl's), NotHttpError, ProxyRefusedError, BodyTooLargeError, and
+    InputError for a request that cannot be sent.
+    """
 
     async def send(self, request: Request, progress: Progress, max_body_bytes: int) -> RawAnswer:
         """Send ``request`` and read the whole answer; ``progress`` is kept up to date and limits every wait."""

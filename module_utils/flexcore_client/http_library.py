@@ -1,27 +1,27 @@
-"""httpx, if this interpreter has it.
+"""httpcore, the engine of httpx, wherever this machine has it; importing this file raises ImportError where it has not.
 
-Only the way through a proxy needs it. A managed host's own Python usually lacks httpx while FlexCore's virtual
-environment has it, so the import may fail here without failing the module: it asks ``HTTPX_IMPORT_ERROR`` and starts
-again under the other interpreter.
+A managed host's own Python usually lacks it while FlexCore's virtual environment has it. That environment is made from
+the same Python, so its libraries can be used as they are, behind the host's own: starting again under its interpreter
+costs more than most modules do.
 """
 
 from __future__ import annotations
 
 import sys
-import traceback
+from importlib.util import find_spec
 
-HTTPX_IMPORT_ERROR: str | None = None
+from . import deployed
 
-# httpx imports its own command line, and with it rich and pygments, wherever those are installed. That costs 170 ms,
-# more than the rest of a health check, so it is told that the command line is absent, which it copes with.
-_unused_command_line = "httpx._main" not in sys.modules
-if _unused_command_line:
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # None is Python's own mark for "not importable"
 try:
-    import httpx as httpx
+    import httpcore as httpcore
 except ImportError:
-    httpx = None  # type: ignore[assignment]  # whoever uses the client checks HTTPX_IMPORT_ERROR first
-    HTTPX_IMPORT_ERROR = traceback.format_exc()
-finally:
-    if _unused_command_line:
-        del sys.modules["httpx._main"]
+    packages = deployed.packages()
+    if packages is None:
+        raise
+    sys.path.append(packages)
+    import httpcore as httpcore
+
+# httpcore asks sniffio for every lock which event loop runs. Where sniffio is not installed, Python searches its whole
+# path each time, which is a third of what a request costs; None is Python's own mark for "not importable".
+if find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # the mark is not in the type

@@ -10,20 +10,27 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from .address import Address
 from .breaker import CircuitBreaker
 from .clock import Clock, Deadline, SystemClock
 from .credentials import LOGIN_PATH, RENEW_AFTER, Login, is_token
-from .direct_exchange import DirectExchange
 from .errors import ClientError, FailureKind, InputError
-from .exchange import BodyTooLargeError, Exchange, Progress, RawAnswer, Timeouts
-from .http_message import Body, NotHttpError, Request
+from .exchange import (
+    BodyTooLargeError,
+    Exchange,
+    NotHttpError,
+    Progress,
+    ProxyRefusedError,
+    RawAnswer,
+    Timeouts,
+)
+from .http_message import Body, Request
 from .retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_seconds
 from .text import HIDDEN, printable
 from .tls import TlsOptions, tls_context
-from .transport_errors import NEXT_NOT_HTTP, explain_failure, explain_timeout
+from .transport_errors import NEXT_NOT_HTTP, explain_failure, explain_proxy, explain_timeout
 
 __all__ = ["MAX_BODY_BYTES", "Answer", "HttpTransport", "Timeouts", "TlsOptions", "json_body"]
 
@@ -229,6 +236,8 @@ class HttpTransport:
         except NotHttpError as error:
             kind, reason = FailureKind.BAD_BODY, f"the answer is not HTTP ({printable(str(error))})"
             return ClientError(kind, what=what, reason=reason, next_step=NEXT_NOT_HTTP, phase=progress.phase)
+        except ProxyRefusedError as error:
+            return explain_proxy(what, str(error))
         except OSError as error:
             return explain_failure(what, progress.phase, error)
         encoding = raw.headers.get("content-encoding", "identity")
@@ -261,12 +270,11 @@ class HttpTransport:
 
 
 def _exchange(address: Address, tls: TlsOptions, proxy: str | None) -> Exchange:
-    context = tls_context(tls, address.scheme)
-    if proxy is None:
-        return DirectExchange(address, context)
-    from .proxy_exchange import ProxyExchange  # loads httpx, which nothing but a proxy needs
+    # Loads httpcore, which a module that asks no server does without. Raises ImportError where there is none.
+    from .http_exchange import HttpExchange, Proxy
 
-    return ProxyExchange(address, context, proxy)
+    way = None if proxy is None else Proxy(proxy, tls_context(tls, urlsplit(proxy).scheme))
+    return HttpExchange(address, tls_context(tls, address.scheme), way)
 
 
 def _server_error(what: str, answer: Answer) -> ClientError:

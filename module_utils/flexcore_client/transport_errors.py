@@ -15,6 +15,7 @@ NEXT_UNREACHABLE = "Check the address, that the host is up, and the network and 
 NEXT_TIMEOUT = "Check whether the service hangs or is overloaded, or allow it more time."
 NEXT_TLS = "Check the server's certificate, the name in the address, and the authority this client trusts (ca_path)."
 NEXT_CUT = "Read the service's log: it crashed, was restarted, or something between cut the connection."
+NEXT_PROXY = "Check the option proxy, its login, and whether the proxy may connect to this address."
 NEXT_NOT_HTTP = "Check that the address and port are FlexCore's HTTP interface."
 
 HOST_ERRORS = {
@@ -41,6 +42,15 @@ PHASE_WORDS = {
     "first byte": "waiting for the first byte",
     "body": "while reading the body",
 }
+
+
+def explain_proxy(what: str, words: str) -> ClientError:
+    """Say that the proxy is in the way; one that cannot reach the server just now may be able to soon."""
+    reason = f"the proxy refused ({printable(words)})"
+    kind = FailureKind.UNREACHABLE
+    return ClientError(
+        kind, what=what, reason=reason, next_step=NEXT_PROXY, phase="connect", transient=words.startswith("5")
+    )
 
 
 def explain_failure(what: str, phase: str, error: OSError) -> ClientError:

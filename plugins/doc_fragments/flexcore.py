@@ -79,13 +79,13 @@ options:
     description:
       - Address of a proxy to go through, with its login if it wants one, such as C(http://user:password@proxy:3128).
         The variables that other programs take a proxy from are not looked at.
-      - Takes the Python library httpx. Where the host's Python lacks it, the module goes on under the interpreter of
-        the deployed FlexCore, C(/opt/flexcore/current/bin/python).
       - Falls back to the environment variable E(FLEXCORE_PROXY).
     type: str
 notes:
-  - Runs wherever FlexCore can be reached, which is usually its own host, under any Python from 3.9 on, and needs
-    nothing beside it.
+  - Runs wherever FlexCore can be reached, which is usually its own host, under any Python from 3.9 on.
+  - Takes the Python library httpcore, which comes with httpx. Where the host's Python lacks it, the module uses the one
+    that a deployed FlexCore brings under C(/opt/flexcore/current), and where that is for another Python, goes on under
+    its interpreter.
   - When it fails, RV(ignore:failure) in the result says of which kind the failure is (C(unreachable), C(refused),
     C(tls), C(timeout), C(http_status), C(bad_body), C(api_error), C(unsupported) or C(input)), RV(ignore:phase) where
     the time ran out or the connection broke, and RV(ignore:http_status) what the server answered.

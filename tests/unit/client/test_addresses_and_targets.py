@@ -20,6 +20,7 @@ from flexcore_client.targets import parse_targets
         ("redis://[::1]:6380", "redis://[::1]:6380", "redis", True),
         ("http://0.0.0.0:8080", "http://0.0.0.0:8080", "flexcore", True),
         (" http://localhost:1 ", "http://localhost:1", "flexcore", True),
+        ("http://kärnan.example:1", "http://xn--krnan-gra.example:1", "flexcore", False),
     ],
 )
 def test_accepted_addresses(text: str, url: str, service: str, local: bool) -> None:
@@ -48,6 +49,7 @@ def test_the_kernel_knows_its_own_addresses(number: str, own: bool) -> None:
         "ftp://core1",
         "http://",
         "http://core1:0",
+        "http://k\u200eärnan",
         "http://core1:99999",
         "http://[::1",
         "redis://core1/3",

@@ -1,0 +1,254 @@
+"""TCP and TLS for httpcore, on asyncio's transports: every wait is limited by the attempt that is under way.
+
+httpcore brings a backend on anyio. This one costs half of it in a fan-out, knows the phase that time runs out in, and
+recognises a server of another protocol by its first bytes instead of waiting for a head that never ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import re
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+from .exchange import ConnectionClosedError, NotHttpError, Progress
+from .http_library import httpcore
+
+# What may wait to be read before the socket is left alone for a while.
+HIGH_WATER_BYTES = 1 << 20
+BEGINNING = b"HTTP/1."
+FIRST_ERRNO = re.compile(r"Multiple exceptions: \[Errno ([0-9]+)\]")
+
+
+class Network(httpcore.AsyncNetworkBackend):
+    """Opens a connection and keeps it; ``progress`` is that of the request that it carries now."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self._stream: Stream | None = None
+
+    def begin(self, progress: Progress) -> None:
+        """Let the connection, which there may not be yet, carry a request."""
+        self.progress = progress
+        if self._stream is not None:
+            self._stream.answered = self._stream.ended = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent: the connection is open, and the server said nothing unasked."""
+        return self._stream is not None and self._stream.usable
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything came since the request began."""
+        return self._stream is not None and self._stream.answered
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer was read to where the server closed the connection in good order."""
+        return self._stream is not None and self._stream.ended
+
+    def abort(self) -> None:
+        """Close at once; nothing that is still to be sent or read matters."""
+        if self._stream is not None:
+            self._stream.abort()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> Stream:
+        """Connect. ``progress`` limits it; httpcore's own arguments for that and for sockets are not used here."""
+        self.progress.phase = "connect"
+        self._stream = stream = Stream(self)
+        loop = asyncio.get_running_loop()
+        # A name may have an address that leads nowhere beside one that answers: the second is tried after 250 ms. To be
+        # ready for that costs a fifth of a check, which an address in numbers is spared.
+        delay = 0.25 if _is_name(host) else None
+        opening = loop.create_connection(lambda: stream, host, port, happy_eyeballs_delay=delay)
+        try:
+            await asyncio.wait_for(opening, self.progress.allowance)
+        except OSError as error:
+            raise _first_of_several(error) from None
+        return stream
+
+
+class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
+    """One connection: what came and was not read yet, and whoever waits for more."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._transport: asyncio.Transport | None = None
+        self._pending = bytearray()
+        self._closed_by_peer = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._reading_paused = False
+        self._writing_paused = False
+        self._is_http = False
+        self.answered = False
+        self.ended = False
+
+    @property
+    def usable(self) -> bool:
+        """See Network."""
+        closed = self._closed_by_peer or self._transport is None or self._transport.is_closing()
+        return not (closed or self._pending)
+
+    def abort(self) -> None:
+        """See Network."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came, and leave the socket alone while too much of it waits."""
+        self._pending += data
+        if len(self._pending) > HIGH_WATER_BYTES and self._transport is not None and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Note that no more comes."""
+        self._closed_by_peer = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note why no more comes."""
+        self._closed_by_peer = True
+        self._error = exc
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """Let the sender of a large body wait."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """Let the sender of a large body go on."""
+        self._writing_paused = False
+        self._wake()
+
+    # What httpcore calls.
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what came, at least a byte, or nothing when no more will; raises why the connection broke."""
+        progress = self._network.progress
+        if progress.phase != "body":
+            progress.phase = "first byte"
+        needed = 1 if self._is_http else len(BEGINNING)
+        while len(self._pending) < needed and not self._closed_by_peer:
+            if self._reading_paused and self._transport is not None:
+                self._reading_paused = False
+                self._transport.resume_reading()
+            await self._change()
+        if not self._is_http and len(self._pending) >= needed:
+            if not self._pending.startswith(BEGINNING):
+                # Said now: a server of another protocol may greet and then wait for as long as it is let.
+                raise NotHttpError(f"it begins {self._pending[:40].decode('utf-8', 'replace')!r}")
+            self._is_http = True
+        if not self._pending:
+            if self._error is not None:
+                raise self._error
+            self.ended = True
+        self.answered = self.answered or bool(self._pending)
+        data = bytes(self._pending[:max_bytes])
+        del self._pending[:max_bytes]
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send; where the server wants no more, httpcore goes on to read what it said on the matter."""
+        self._network.progress.phase = "send"
+        if self._transport is None or self._closed_by_peer:
+            raise httpcore.WriteError
+        self._transport.write(buffer)
+        while self._writing_paused:
+            await self._change()
+            if self._closed_by_peer:
+                raise httpcore.WriteError
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        self.abort()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Stream:
+        """Go on under TLS; raises ssl.SSLError."""
+        progress = self._network.progress
+        progress.phase = "tls"
+        if self._transport is None or self._pending:
+            raise ssl.SSLError("the server spoke before the handshake")
+        loop = asyncio.get_running_loop()
+        shaking = loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
+        try:
+            secured = await asyncio.wait_for(shaking, progress.allowance)
+        except TypeError:
+            # To an https server through an https proxy.
+            self.abort()
+            raise ssl.SSLError("TLS within TLS takes Python 3.11 or later") from None
+        except BaseException:
+            self.abort()
+            raise
+        if secured is None:
+            raise ConnectionClosedError("closed during the handshake")
+        self._transport = secured
+        self._is_http = False
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell httpcore whether an idle connection has ended, and what TLS agreed on."""
+        if info == "is_readable":
+            return not self.usable
+        return self._transport.get_extra_info(info) if self._transport is not None else None
+
+    async def _change(self) -> None:
+        """Wait until something came, was sent, or ended; raises asyncio.TimeoutError."""
+        allowance = self._network.progress.allowance
+        if allowance <= 0:
+            # A peer that never lets a wait begin would not be stopped by the end of one.
+            raise asyncio.TimeoutError
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        # A timer costs a tenth of the task that asyncio.wait_for would make.
+        timer = loop.call_later(allowance, _give_up, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(asyncio.TimeoutError())
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _first_of_several(error: OSError) -> OSError:
+    """Return the first failure where asyncio puts those of all addresses of a name into one text."""
+    number = None if error.errno else FIRST_ERRNO.match(str(error))
+    return error if number is None else OSError(int(number[1]), os.strerror(int(number[1])))
