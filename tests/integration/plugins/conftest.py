@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.integration.server.conftest import api, checked, environ, flexcore
-from tests.integration.server.flexcore_process import running
+from tests.integration.server.flexcore_process import FlexCoreProcess, running
 from tests.unit.packages.archives import tar_gz
 
 __all__ = ["api", "checked", "environ", "flexcore"]
@@ -103,7 +103,16 @@ def node(
     environ: Mapping[str, str], directory: Path, node_id: str = "core1", config: Path | None = None
 ) -> Iterator[httpx.Client]:
     """Run a node whose plugins lie in `directory`."""
+    with process_and_client(environ, directory, node_id, config) as (_, client):
+        yield client
+
+
+@contextmanager
+def process_and_client(
+    environ: Mapping[str, str], directory: Path, node_id: str = "core1", config: Path | None = None
+) -> Iterator[tuple[FlexCoreProcess, httpx.Client]]:
+    """Run a node whose plugins lie in `directory`, with its process to do something to."""
     own = {"FLEXCORE_NODE_ID": node_id, "FLEXCORE_PLUGINS_DIRECTORY": str(directory)}
     arguments = () if config is None else ("--config", str(config))
     with running({**environ, **own}, *arguments) as process, process.client() as client:
-        yield client
+        yield process, client

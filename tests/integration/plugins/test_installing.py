@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.plugins.conftest import PLUGINS, SICK, MakePackage, greet, greeting, node, send
+from tests.integration.plugins.conftest import CODE, MANIFEST, PLUGINS, SICK, MakePackage, greet, greeting, node, send
 from tests.servers import wait_until
+from tests.unit.packages.archives import tar_gz, wheel_bytes, whl
 
 
 def events(client: httpx.Client, plugin_id: str = "greeter") -> list[str]:
@@ -47,6 +48,20 @@ def test_a_package_becomes_a_plugin_and_goes_again(checked: httpx.Client, packag
     assert send(checked, path).status_code == 201
     assert greeting(checked) == "Hello, Ada"
     assert events(checked) == ["PluginRegistered", "PluginDisabled", "PluginRemoved", "PluginRegistered"]
+
+
+def test_a_wheel_and_bundled_libraries_are_found_by_the_code(checked: httpx.Client, tmp_path: Path) -> None:
+    code = CODE.format(word="Hello", more="").replace('"Hello, "', "words.HELLO")
+    manifest = MANIFEST.format(id="greeter", version="1.0", more="")
+    python = {"greeter.py": f"import words\n{code}", "words/__init__.py": 'HELLO = "Hi, "'}
+    wheel = whl(tmp_path / "greeter.whl", {"flexcore-plugin.toml": manifest, **python})
+    assert send(checked, wheel).status_code == 201
+    assert greeting(checked) == "Hi, Ada"
+    library = wheel_bytes(tmp_path, {"words/__init__.py": 'HELLO = "Ahoy, "'})
+    files = {"flexcore-plugin.toml": manifest.replace("1.0", "1.1"), "greeter.py": f"import words\n{code}"}
+    bundle = tar_gz(tmp_path / "greeter.tar.gz", {**files, "wheels/words.whl": library})
+    assert send(checked, bundle, replace="greeter").status_code == 200
+    assert greeting(checked) == "Ahoy, Ada"
 
 
 def test_the_log_says_where_a_version_came_from(checked: httpx.Client, package: MakePackage) -> None:
@@ -109,7 +124,8 @@ def test_what_can_not_be_installed_is_refused_with_every_reason(
     unfinished = b'--b\r\ncontent-disposition: form-data; name="package"\r\n\r\nabc'
     for content, kind in ((unfinished, "multipart/form-data; boundary=b"), (b"x", "multipart/form-data")):
         problem(checked.post(PLUGINS, content=content, headers={"content-type": kind}), 400)
-    assert checked.post(PLUGINS, content=b"x", headers={"content-type": "text/plain"}).status_code == 415
+    other = checked.post(PLUGINS, content=b"x", headers={"content-type": "text/plain"})
+    assert "application/json or multipart/form-data" in problem(other, 415)
     assert "'simple-processor' comes with FlexCore" in problem(send(checked, package("simple-processor")), 409)
     send(checked, package())
     assert "holds plugin 'other', not 'greeter'" in problem(send(checked, package("other"), replace="greeter"), 400)

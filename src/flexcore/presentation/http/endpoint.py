@@ -17,7 +17,7 @@ from flexcore.presentation.http.auditing import CORRELATION, CallAudit
 from flexcore.presentation.http.encoding import encode
 from flexcore.presentation.http.operations import Answer, Call, NoBody, Operation
 from flexcore.presentation.http.problems import HttpError, from_failure, not_found
-from flexcore.presentation.http.uploads import is_form
+from flexcore.presentation.http.uploads import FORM, is_form
 from flexcore.presentation.http.validation import (
     decode_body,
     decode_query,
@@ -148,9 +148,11 @@ class _Caller:
         declared = self._operation.body
         if self._may_be_empty and has_no_body(scope):
             return None if declared is None else declared()
-        if self._operation.uploads is not None and is_form(scope):
-            return await self._operation.uploads.receive(scope, receive)
-        body = decode_body(await read_body(scope, receive, self._max_body_bytes), self._decoder)
+        uploads = self._operation.uploads
+        if uploads is not None and is_form(scope):
+            return await uploads.receive(scope, receive)
+        content = await read_body(scope, receive, self._max_body_bytes, or_sent_as=None if uploads is None else FORM)
+        body = decode_body(content, self._decoder)
         return None if declared is None else body
 
 

@@ -74,12 +74,16 @@ def last_event_id(scope: Scope) -> str | None:
     return next((str(value, "latin-1") for name, value in scope["headers"] if name == b"last-event-id"), None)
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
-    """Read the whole JSON body; raises HttpError 413 or 415, or ClientGoneError."""
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, *, or_sent_as: str | None = None) -> bytes:
+    """Read the whole JSON body; raises HttpError 413 or 415, or ClientGoneError.
+
+    `or_sent_as` is another content type that the operation takes, to be named in the refusal.
+    """
     headers = dict(scope["headers"])
     content_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
     if content_type != b"application/json":
-        detail = "The body must be JSON, sent with Content-Type: application/json."
+        also = "" if or_sent_as is None else f" or {or_sent_as}"
+        detail = f"The body must be JSON, sent with Content-Type: application/json{also}."
         raise HttpError(415, "unsupported-media-type", "Unsupported media type", detail)
     # The length was checked for being a number by the HTTP parser.
     if int(headers.get(b"content-length", b"0")) > max_bytes:
