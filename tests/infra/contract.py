@@ -1,6 +1,17 @@
 """Names from FlexCore's API contract and deployment that several checks rely on."""
 
 UNIT = "flexcore.service"
+SANDBOX_UNIT = "flexcore-sandbox.service"
+SANDBOX_SOCKET = "/run/flexcore-sandbox/supervisor.sock"
+PLUGINS_DIRECTORY = "/var/lib/flexcore-plugins"
+# What no plugin may read, however far it gets out of its sandbox.
+PRIVATE_PLACES = (
+    "/etc/shadow",
+    "/etc/flexcore/config.yaml",
+    "/etc/flexcore/credentials/api_token",
+    "/run/credentials/flexcore.service/api_token",
+    "/var/lib/flexcore/checkpoint_key.pem",
+)
 COMMAND = "/usr/local/sbin/flexcore"
 STATE_DIRECTORY = "/var/lib/flexcore"
 # A log may be too long to be verified in passing: so many of its newest events are.
@@ -41,11 +52,19 @@ REFUSED_REDIS_COMMANDS = [
 SESSIONS_OF_A_NODE = 20
 
 # What the server's role may do in the database. Of what has been recorded it may change nothing.
-RECORDED = {"public.events": {"SELECT"}, "public.receipts": {"SELECT"}}
+RECORDED = {"public.events": {"SELECT"}, "public.receipts": {"SELECT"}, "public.audit": {"SELECT"}}
 EVERYTHING = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 WORKED_ON = {
     "public.alembic_version": {"SELECT"},
     "public.leadership": {"SELECT"},
+    "public.access_version": {"SELECT"},
+    "public.users": EVERYTHING,
+    "public.api_tokens": EVERYTHING,
+    "public.api_token_uses": EVERYTHING,
+    "public.session_keys": EVERYTHING,
+    "public.login_attempts": EVERYTHING,
+    "public.plugin_packages": {"SELECT", "INSERT"},
+    "public.plugin_package_pieces": {"SELECT", "INSERT"},
     "public.execution_results": {"SELECT", "INSERT", "DELETE"},
     "public.execution_cancellations": {"SELECT", "INSERT", "DELETE"},
     "public.plugin_packages": {"SELECT", "INSERT"},
@@ -62,4 +81,7 @@ WORKED_ON = {
     "public.snapshots": EVERYTHING,
 }
 # Functions that act with their owner's rights, which is how events are appended and terms of leadership counted.
-PRIVILEGED_FUNCTIONS = {"append_events", "take_leadership", "check_leadership"}
+PRIVILEGED_FUNCTIONS = {
+    *("append_events", "append_audited_events", "append_audit", "lock_accounts"),
+    *("take_leadership", "check_leadership"),
+}

@@ -1,12 +1,8 @@
 #!/bin/sh
-# Prepares a unit's start, as root: hand_over.sh UNIT USER DIRECTORY GROUP
-# What listens in DIRECTORY belongs to USER and can be reached by GROUP, too. Under cgroup v1 the unit's own groups of
-# the controllers below become USER's, who may then make groups in them; of v2 groups systemd does that itself.
+# Hands a unit's own control groups over to its user, who may then make groups in them: hand_over.sh UNIT USER
+# Runs as root when the unit starts. Of version 2 groups systemd does that itself (Delegate=), of version 1 it does not.
 set -eu
-unit=$1 user=$2 directory=$3 group=$4
-
-chown "$user:$group" "$directory"
-chmod 2750 "$directory"
+unit=$1 user=$2
 
 for controller in memory pids cpu; do
     path=$(awk -F : -v name="$controller" \

@@ -69,7 +69,26 @@ def test_flexcore_takes_the_configuration_of_https(tmp_path: Path) -> None:
     http = load(file, {}, required=()).settings.http
     assert http.tls_cert_file == "/etc/flexcore/tls_certificate.pem"
     assert http.tls_key_file == "/run/credentials/flexcore.service/tls_key"
+    assert "LoadCredential=admin_password" not in flexcore().text("flexcore.service.j2")
+    with_admin = flexcore(flexcore_admin_password="admin-admin-admin").text("flexcore.service.j2")
+    assert "LoadCredential=admin_password:/etc/flexcore/credentials/admin_password\n" in with_admin
     assert "LoadCredential=tls_key:/etc/flexcore/credentials/tls_key\n" in flexcore(**TLS).text("flexcore.service.j2")
+
+
+def test_flexcore_takes_the_configuration_of_plugins(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    role = flexcore(
+        flexcore_plugin_network={"postgres-processor": ["db.example.org:5432"]},
+        flexcore_plugin_signature_required=True,
+        flexcore_marketplace_source="https://plugins.example.org/index",
+        flexcore_marketplace_keys={"release": f"{'A' * 43}="},
+    )
+    file.write_text(role.text("config.yaml.j2"))
+    settings = load(file, {}, required=()).settings
+    assert (settings.plugins.directory, settings.plugins.require_signature) == ("/var/lib/flexcore-plugins", True)
+    assert settings.marketplace.source == "https://plugins.example.org/index"
+    assert settings.marketplace.trusted_keys == {"release": f"{'A' * 43}="}
+    assert not settings.marketplace.allow_unsigned
 
 
 def test_credentials_are_those_that_are_set_and_each_plugins_own() -> None:
@@ -164,15 +183,19 @@ def test_readiness_is_asked_by_https_where_the_server_speaks_it() -> None:
 def test_the_sandbox_goes_down_and_up_with_the_server_and_is_there_before_it() -> None:
     server, sandbox = (flexcore().text(f"{name}.service.j2").splitlines() for name in ("flexcore", "flexcore-sandbox"))
     assert "PartOf=flexcore.service" in sandbox
+    assert any(line.startswith("Wants=") and "flexcore-sandbox.service" in line for line in server)
+    assert any(line.startswith("After=") and "flexcore-sandbox.service" in line for line in server)
     release = "/opt/flexcore/current/bin/flexcore"
-    assert f"ExecStart={release} sandbox --listen /run/flexcore-sandbox/supervisor.sock" in sandbox
+    assert (
+        f"ExecStart={release} sandbox --listen /run/flexcore-sandbox/supervisor.sock --allow-user flexcore" in sandbox
+    )
     assert f"ExecStart={release} serve --config /etc/flexcore/config.yaml" in server
 
 
 def test_only_the_sandbox_may_make_namespaces_and_only_the_server_reaches_the_network() -> None:
     server, sandbox = (flexcore().text(f"{name}.service.j2").splitlines() for name in ("flexcore", "flexcore-sandbox"))
     assert "RestrictNamespaces=yes" in server
-    assert "RestrictNamespaces=user mnt pid ipc uts net" in sandbox
+    assert "RestrictNamespaces=cgroup ipc mnt net pid user uts" in sandbox
     assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "CapabilityBoundingSet="} <= set(sandbox)
     assert "User=flexcore-sandbox" in sandbox
 
