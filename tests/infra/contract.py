@@ -67,8 +67,6 @@ WORKED_ON = {
     "public.plugin_package_pieces": {"SELECT", "INSERT"},
     "public.execution_results": {"SELECT", "INSERT", "DELETE"},
     "public.execution_cancellations": {"SELECT", "INSERT", "DELETE"},
-    "public.plugin_packages": {"SELECT", "INSERT"},
-    "public.plugin_package_pieces": {"SELECT", "INSERT"},
     "public.procrastinate_jobs": EVERYTHING,
     "public.procrastinate_workers": EVERYTHING,
     "public.procrastinate_events": EVERYTHING,
