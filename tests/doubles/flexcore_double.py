@@ -47,6 +47,7 @@ class FlexCoreDouble:
         self._add_pipelines()
         self._add_events()
         self._add_cluster()
+        self._add_tokens()
 
     # What http_double asks for.
 
@@ -196,6 +197,8 @@ class FlexCoreDouble:
             }
             for step in seen.json["steps"]
         ]
+        if any(None in part.values() for step in seen.json["steps"] for part in (step, step.get("retry", {}))):
+            return problem(400, "The body is not valid: expected int, got null")
         self.pipelines[pipeline_id] = {**seen.json, "id": pipeline_id, "status": "draft", "steps": steps, "runs": 0}
         return Reply(self.pipelines[pipeline_id], 201)
 
@@ -335,6 +338,33 @@ class FlexCoreDouble:
         self._on("GET", "/runtime/status", lambda seen: Reply({"slots": {"total": 8, "busy": 0, "free": 8}}))
         self._on("GET", "/runtime/metrics", lambda seen: Reply({"metrics": [{"name": "a", "value": 1}]}))
         self._on("GET", "/runtime/config", lambda seen: Reply({"settings": [{"name": "http.port", "value": 8080}]}))
+
+    # Access.
+
+    @staticmethod
+    def token(name: str, role: str = "viewer", owner: str = "admin", **more: Any) -> dict[str, Any]:
+        about = {"name": name, "owner": owner, "role": role, "created_at": TIME, "expires_at": None}
+        return {"id": f"id-of-{owner}-{name}", **about, "last_used": None, **more}
+
+    def _add_tokens(self) -> None:
+        self._on("GET", "/tokens", lambda seen: page(seen, "tokens", list(self.tokens.values())))
+        self._on("POST", "/tokens", self._make_token)
+        self._on("DELETE", "/tokens/([^/]+)", self._revoke)
+        self._static["/auth/me"] = Reply({"name": "admin", "role": "admin", "kind": "user"})
+        self._static["POST /auth/login"] = Reply(
+            {"access_token": "canary-token-of-a-login", "token_type": "bearer", "expires_in": 600}
+        )
+
+    def _make_token(self, seen: Seen) -> Reply:
+        made = self.token(**seen.json)
+        self.tokens[made["id"]] = made
+        return Reply({**made, "token": f"canary-secret-{uuid.uuid4()}"}, 201)
+
+    def _revoke(self, seen: Seen, token_id: str) -> Reply:
+        if token_id not in self.tokens:
+            return problem(404, "there is no such token")
+        del self.tokens[token_id]
+        return Reply("", 204)
 
     def _ordered(self, name: str, status: str) -> Reply:
         self.nodes[name] = {**self.nodes[name], "status": status}

@@ -86,6 +86,14 @@ def with_drained(double: FlexCoreDouble) -> None:
     double.nodes["core2"] = double.node("core2", "drained")
 
 
+def with_token(**changed: Any) -> Callable[[FlexCoreDouble], None]:
+    def prepare(double: FlexCoreDouble) -> None:
+        for token in (double.token("monitoring", **changed), double.token("monitoring", "admin", "somebody")):
+            double.tokens[token["id"]] = token
+
+    return prepare
+
+
 def plugin(changes: bool = True, prepare: Any = Scenario.prepare, **arguments: Any) -> Scenario:
     return Scenario("flexcore_plugin", arguments, changes, prepare=prepare)
 
@@ -98,6 +106,7 @@ def reads(module: str, **arguments: Any) -> Scenario:
     return Scenario(module, arguments, changes=False)
 
 
+TOKEN = {"name": "monitoring", "role": "viewer"}
 EVENT = {"type": "ReleaseDeployed", "aggregate_type": "Application", "aggregate_id": "shop"}
 EXECUTE = {
     "id": "simple-processor",
@@ -125,15 +134,15 @@ SCENARIOS = [
     plugin(id="greeter", state="absent", prepare=with_greeter()),
     plugin(id="sleeper", state="enabled"),
     plugin(id="simple-processor", state="disabled"),
-    plugin(src="{package}"),
-    plugin(src="{package}", state="enabled", prepare=with_greeter(status="inactive")),
+    plugin(src="{directory}/greeter-1.5.0.tar.gz"),
+    plugin(src="{directory}/greeter-1.5.0.tar.gz", state="enabled", prepare=with_greeter(status="inactive")),
     plugin(False, id="greeter", version="~=1.1", prepare=with_greeter()),
     plugin(False, id="greeter", prepare=with_greeter("0.9")),
     plugin(False, id="greeter", state="latest", prepare=with_greeter("3.0")),
     plugin(False, id="greeter", state="absent"),
     plugin(False, id="simple-processor", state="enabled"),
     plugin(False, id="sleeper", state="disabled"),
-    plugin(False, src="{package}", prepare=with_greeter("1.5.0")),
+    plugin(False, src="{directory}/greeter-1.5.0.tar.gz", prepare=with_greeter("1.5.0")),
     Scenario("flexcore_plugin_execute", EXECUTE, repeats=True),
     Scenario("flexcore_plugin_execute", {**EXECUTE, "key": "once-1", "secret_data": {"pin": "canary-pin"}}),
     Scenario("flexcore_plugin_execute", {**EXECUTE, "key": "once-2", "wait": False}),
@@ -150,6 +159,14 @@ SCENARIOS = [
     pipeline(False, state="present", prepare=with_pipeline("draft")),
     Scenario("flexcore_pipeline_run", {"name": "look"}, repeats=True, prepare=with_pipeline()),
     Scenario("flexcore_pipeline_run", {"id": "p1", "key": "close-2026-10"}, prepare=with_pipeline("completed")),
+    Scenario("flexcore_token", {**TOKEN, "path": "{directory}/token"}),
+    Scenario("flexcore_token", {**TOKEN, "path": "{directory}/token"}, prepare=with_token()),
+    Scenario("flexcore_token", TOKEN, prepare=with_token(role="admin")),
+    Scenario("flexcore_token", TOKEN, prepare=with_token(expires_at="2020-01-01T00:00:00Z")),
+    Scenario("flexcore_token", {**TOKEN, "expires_at": "2099-01-01T00:00:00Z"}, prepare=with_token()),
+    Scenario("flexcore_token", {"name": "monitoring", "state": "absent"}, prepare=with_token()),
+    Scenario("flexcore_token", {"name": "monitoring", "state": "absent", "owner": "nobody"}, changes=False),
+    Scenario("flexcore_token", TOKEN, changes=False, prepare=with_token(expires_at="2099-01-01T00:00:00Z")),
     Scenario("flexcore_node", {"node_id": "core2", "state": "drained"}),
     Scenario("flexcore_node", {"node_id": "core2", "state": "active"}, prepare=with_drained),
     Scenario("flexcore_node", {"node_id": "core1", "state": "active"}, changes=False),

@@ -13,7 +13,7 @@ from tests.doubles.http_double import HttpDouble, serving
 from tests.unit.modules.conftest import ROOT, RunModule
 from tests.unit.modules.scenarios import SCENARIOS, Scenario, package
 
-CANARIES = ("canary-token", "canary-api-key", "canary-pw", "canary-pin")
+CANARIES = ("canary-token", "canary-api-key", "canary-pw", "canary-pin", "canary-secret")
 
 
 def test_every_module_is_put_through_it() -> None:
@@ -27,9 +27,11 @@ def test_every_module_is_put_through_it() -> None:
 def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: RunModule, tmp_path: Path) -> None:
     state = FlexCoreDouble()
     scenario.prepare(state)
-    arguments = dict(scenario.arguments)
-    if "src" in arguments:
-        arguments["src"] = package(tmp_path)
+    package(tmp_path)
+    arguments = {
+        name: value.replace("{directory}", str(tmp_path)) if isinstance(value, str) else value
+        for name, value in scenario.arguments.items()
+    }
 
     def run(double: HttpDouble, check_mode: bool) -> dict[str, Any]:
         result = run_module(
@@ -37,7 +39,9 @@ def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: 
         )
         assert "failed" not in result, result["msg"]
         assert "warnings" not in result
-        assert not [canary for canary in CANARIES if canary in json.dumps(result)]
+        # The text of a new token is what such a task is for, unless it goes to a file.
+        shown = json.dumps({**result, "token": None if "path" not in arguments else result.get("token")})
+        assert not [canary for canary in CANARIES if canary in shown]
         return result
 
     with serving(state) as double:  # type: ignore[arg-type]  # it is asked with get() only
@@ -54,3 +58,29 @@ def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: 
     if "diff" in done:
         differs = done["diff"]["before"] != done["diff"]["after"]
         assert differs is done["changed"]
+
+
+def test_a_token_in_a_file_is_for_its_user_only_and_is_made_anew_when_lost(
+    run_module: RunModule, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    arguments = {
+        "name": "monitoring",
+        "role": "viewer",
+        "path": str(file),
+        "username": "admin",
+        "password": "canary-pw",
+    }
+    with serving(FlexCoreDouble()) as double:  # type: ignore[arg-type]  # it is asked with get() only
+        texts = []
+        for _ in range(2):
+            result = run_module("flexcore_token", url=double.url, **arguments)
+            assert (result["changed"], "token" in result) == (True, False)
+            assert file.stat().st_mode & 0o777 == 0o600
+            texts.append(file.read_text().strip())
+            file.write_text("")
+        assert double.seen[0].path == "/auth/login"
+        assert double.seen[1].headers["authorization"] == "Bearer canary-token-of-a-login"
+    assert texts[0] != texts[1]
+    assert all(text.startswith("canary-secret-") for text in texts)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["token"]
