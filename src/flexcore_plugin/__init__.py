@@ -77,4 +77,4 @@ def connect(host: str, port: int) -> socket.socket:
 
 def work_directory() -> Path:
     """Return the directory that is this execution's own, and its current one at the start."""
-    return Path("/work")
+    return Path("/home/plugin")

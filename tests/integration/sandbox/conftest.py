@@ -19,14 +19,23 @@ def supervisor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def supervise(directory: Path, user: int | None, *arguments: str) -> Iterator[Supervisor]:
-    for path in (directory, *directory.parents[:2]):
-        path.chmod(0o777 if path == directory else 0o755)
+    reachable(directory)
     started = Supervisor(directory / "sandbox.sock", *arguments, user=user)
     started.connect().connection.close()
     yield started
     below = started.descendants()
     started.stop()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 5, "end of all that it started")
+
+
+def reachable(directory: Path) -> None:
+    """Let any user write to a directory of pytest's, and reach it."""
+    directory.chmod(0o777)
+    for path in directory.parents:
+        if path.name.startswith("pytest-of-"):
+            path.chmod(0o755)
+            break
+        path.chmod(0o755)
 
 
 @pytest.fixture

@@ -47,7 +47,11 @@ class Conversation:
     closed: bool = field(default=False)
 
     def send(self, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-        socket.send_fds(self.channel, [json.dumps(message).encode() + b"\n"], list(descriptors))
+        line = json.dumps(message).encode() + b"\n"
+        if descriptors:
+            socket.send_fds(self.channel, [line], list(descriptors))
+        else:
+            self.channel.sendall(line)
 
     def receive(self) -> dict[str, Any] | None:
         """The next message, None at the end."""

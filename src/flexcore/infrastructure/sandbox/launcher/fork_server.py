@@ -86,7 +86,7 @@ def _confine(work: Work) -> int:
     linux.prctl(linux.PR_SET_PDEATHSIG, 9)
     linux.drop_capabilities()
     linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    landlock.confine(writable=(root.WORK, *work.write), devices=root.WRITABLE_DEVICES)
+    landlock.confine(writable=(root.ABOVE_WORK, *work.write), devices=root.WRITABLE_DEVICES)
     memory = (work.memory_mb + 512) << 20
     for limit, value in (
         # Not even to a program that collects dumps: that is what 1 says and 0 does not.

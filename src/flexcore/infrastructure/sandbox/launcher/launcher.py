@@ -40,6 +40,7 @@ _THREADS: Final = 63
 _MOST_REFUSED: Final = 10_000
 _FORKS: Final = ("clone", "fork", "vfork")
 _MEGABYTE: Final = 1 << 20
+_RESERVED: Final = 256 * _MEGABYTE
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Launcher:
         self._forking = self._permits = 0
         self._refused_by_server: Counter[str] = Counter()
         self._imported = False
+        self._broken: str | None = None
         self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._child_ends = _child_ends()
@@ -121,7 +123,11 @@ class Launcher:
             os._exit(0)
         message = json.loads(data)
         if "start" in message:
-            self._waiting.append(Execution(message["start"], message["limits"], descriptors))
+            execution = Execution(message["start"], message["limits"], descriptors)
+            if self._server_pid not in self._known:
+                self._drop(execution, self._broken or "the plugin's fork server ended")
+                return
+            self._waiting.append(execution)
             self._fill()
         elif "kill" in message:
             self._kill(message["kill"])
@@ -167,7 +173,7 @@ class Launcher:
                 self._tell(ready=int(message["imported"]), refused=self._refused_by_server)
                 self._fill()
             elif not self._imported and "error" in message:
-                self._tell(broken=str(message["error"])[:500], refused=self._refused_by_server)
+                self._broken = str(message["error"])[:500]
             elif "not_forked" in message and self._forking:
                 self._forking -= 1
                 self._permits = min(self._permits, self._forking)
@@ -228,11 +234,15 @@ class Launcher:
             self._fill()
 
     def _server_ended(self, status: int) -> None:
-        error = f"the plugin's fork server ended ({_how(status)})"
+        # What it had to say may be unread.
+        while self._server.fileno() in self._ready:
+            self._hear_server()
+        if self._broken is None:
+            self._broken = f"the plugin's fork server ended ({_how(status)})"
         # What is running goes on; nothing more can be started.
-        self._tell(broken=error, refused=self._refused_by_server)
+        self._tell(broken=self._broken, refused=self._refused_by_server)
         while self._waiting:
-            self._drop(self._waiting.popleft(), error)
+            self._drop(self._waiting.popleft(), self._broken)
         for pid in self._spare:
             os.kill(pid, signal.SIGKILL)
 
@@ -372,7 +382,11 @@ class Launcher:
             resource.RLIMIT_NPROC: limits["processes"] + _THREADS,
         }
         if not self._memory_limited:
-            values[resource.RLIMIT_DATA] = limits["memory_mb"] * _MEGABYTE
+            memory = limits["memory_mb"] * _MEGABYTE
+            values[resource.RLIMIT_DATA] = memory
+            # Looser, for libraries reserve more than they use; but shared memory counts here only.
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+            values[resource.RLIMIT_AS] = pages * resource.getpagesize() + 2 * memory + _RESERVED
         for limit, value in values.items():
             hard = resource.prlimit(pid, limit)[1]
             bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -8,7 +8,10 @@ from typing import Final
 
 from flexcore.infrastructure.sandbox.launcher import linux
 
-WORK: Final = "/work"
+WORK: Final = "/home/plugin"
+ABOVE_WORK: Final = "/home"
+"""Landlock's rules hold below a mount only if they are for a directory above the one that is mounted on."""
+
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 WRITABLE_DEVICES: Final = ("/dev/null", "/dev/full")
 
@@ -19,7 +22,7 @@ _STAGE_OPTIONS: Final = "mode=0755,size=1m,nr_inodes=4096"
 _READ_ONLY: Final = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
 _FROM_ETC: Final = ("ld.so.cache", "localtime", "timezone", "ssl/certs", "alternatives", "mime.types", "services")
 _OWN_ETC: Final = {
-    "passwd": "nobody:x:65534:65534:plugin:/work:/usr/sbin/nologin\n",
+    "passwd": "nobody:x:65534:65534:plugin:/home/plugin:/usr/sbin/nologin\n",
     "group": "nogroup:x:65534:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "hosts": "127.0.0.1 localhost\n::1 localhost\n",

@@ -136,8 +136,8 @@ class ForkServer:
                 data = self._socket.recv(_LONGEST_MESSAGE)
             except BlockingIOError:
                 return
-            except OSError:
-                data = b""
+            except ConnectionResetError:
+                continue  # it ended with something unread; what it said before comes yet
             if not data:
                 self._end()
                 return
