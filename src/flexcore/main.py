@@ -33,7 +33,6 @@ from flexcore.application.runtime import EffectiveSetting, Runtime
 from flexcore.application.services import ServiceView
 from flexcore.application.verification import Verifier
 from flexcore.configuration import Configuration
-from flexcore.domain.errors import FlexCoreError
 from flexcore.infrastructure.access_services import AccessServices
 from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
@@ -367,9 +366,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         stack.push_async_callback(monitor.close)
         await monitor.start()
         stack.push_async_callback(packages.close)
-        with contextlib.suppress(FlexCoreError):
-            # Not yet possible without PostgreSQL; then the first use of the plugins does it.
-            await packages.start()
+        await packages.start()
         background = Background()
         stack.push_async_callback(background.close)
         if checkpoints is None:

@@ -1,5 +1,8 @@
 """Everything about which plugins there are and how they get here, joined."""
 
+import asyncio
+import contextlib
+import logging
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -15,13 +18,16 @@ from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.plugin_sources import PackageSources
 from flexcore.application.ports import LiveChannel, NewId, PluginCodes, PluginRunner
+from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.marketplace.sources import open_marketplace
 from flexcore.infrastructure.packages.shelf import DirectoryShelf
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.plugin_history import PostgresPluginHistory
 from flexcore.infrastructure.postgres.plugin_packages import PostgresPackageStore
 
-LARGEST_PACKAGE_BYTES: Final = 1 << 30
+RETRY_SECONDS: Final = 10.0
+
+_log = logging.getLogger("flexcore.plugins")
 
 
 class PluginServices:
@@ -84,11 +90,30 @@ class PluginServices:
         )
 
     async def start(self) -> None:
-        """Serve what is installed here, and begin to follow the log; raises Unavailable if that is not possible yet."""
-        await self._shelf.start()
-        self._background.run("installation of plugins", self._installation.follow)
-        await self.registry.register_builtins()
-        await self._installation.load()
+        """Serve what is installed here, and begin to follow the log.
+
+        What is not possible yet, without the database or the directory of plugins, is done as soon as it is.
+        """
+        ready = await self._opened()
+        with contextlib.suppress(Unavailable):
+            await self.registry.register_builtins()
+            if ready:
+                await self._installation.load()
+        self._background.run("installation of plugins", self._follow if not ready else self._installation.follow)
+
+    async def _follow(self) -> None:
+        while True:
+            if await self._opened():
+                await self._installation.follow()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _opened(self) -> bool:
+        try:
+            await self._shelf.start()
+        except Unavailable as error:
+            _log.error("no plugin can be installed on this node: %s (plugins.directory)", error)
+            return False
+        return True
 
     async def close(self) -> None:
         """Stop following."""

@@ -226,3 +226,15 @@ def test_a_node_without_its_files_installs_them_again(
         send(client, package())
     with node(environ, tmp_path / "two") as client:
         wait_until(lambda: greet(client).status_code == 200, 20, "the plugin on an empty node")
+
+
+def test_a_directory_that_can_not_be_used_is_said_to_be_and_used_later(
+    environ: dict[str, str], package: MakePackage, tmp_path: Path
+) -> None:
+    directory = tmp_path / "plugins"
+    directory.write_text("a file where the directory should be")
+    with node(environ, directory) as client:
+        assert "to this node's disk" in problem(send(client, package()), 503)
+        directory.unlink()
+        wait_until(lambda: send(client, package()).status_code == 201, 30, "the directory being used")
+        assert greeting(client) == "Hello, Ada"

@@ -116,6 +116,8 @@ def test_a_wheel_for_another_python_is_refused(tmp_path: Path) -> None:
         (file("x", type=tarfile.FIFOTYPE), "is neither a file nor a directory"),
         (file("x", mode=0o4755), "which has a setuid, setgid or sticky bit"),
         (file("x", mode=0o2755), "which has a setuid, setgid or sticky bit"),
+        (file("x", pax_headers={"size": "-512"}), "which is smaller than nothing"),
+        (file("/".join("a" * 33)), "which lies too deep"),
         (file("greeter.py"), "holds 'greeter.py' twice"),
         (file("Greeter.PY"), "holds 'Greeter.PY' and 'greeter.py', which clash"),
         (file("greeter\N{FULLWIDTH FULL STOP}py"), "which clash"),

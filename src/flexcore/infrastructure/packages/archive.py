@@ -27,6 +27,7 @@ CHUNK_BYTES: Final = 1 << 18
 
 _LONGEST_PATH: Final = 1024
 _LONGEST_NAME: Final = 255
+_DEEPEST: Final = 32
 _LARGEST_DIRECTORY_BYTES: Final = 8 << 20
 _LARGEST_HEADER_BYTES: Final = 1 << 20
 # Below this a high ratio is a file of blanks, and no bomb.
@@ -135,6 +136,8 @@ def _opened(found: _Found, bounds: Bounds, packed_bytes: int, *, wheel: bool) ->
             problem = kind or _name_problem(name)
             if not problem and mode & _SPECIAL_BITS:
                 problem = "has a setuid, setgid or sticky bit"
+            if not problem and size < 0:
+                problem = "is smaller than nothing"
             if problem:
                 wrong.append(f"holds {raw[:200]!r}, which {problem}")
             directory = raw.endswith("/")
@@ -170,6 +173,8 @@ def _name_problem(name: str) -> str:
         return "has no proper path"
     if "\\" in name or any(unicodedata.category(character)[0] == "C" for character in name):
         return "has a backslash or a character that can't be seen in its name"
+    if len(parts) > _DEEPEST:
+        return "lies too deep"
     if len(name.encode()) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts):
         return "has a name that is too long"
     return ""
@@ -275,7 +280,7 @@ class _Part(io.RawIOBase):
         self._end = start + size
 
     def read(self, size: int = -1) -> bytes:
-        left = self._end - self._next
+        left = max(0, self._end - self._next)
         self._file.seek(self._next)
         chunk = self._file.read(left if size < 0 else min(size, left))
         self._next += len(chunk)
