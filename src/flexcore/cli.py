@@ -15,6 +15,7 @@ from flexcore import main as server
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError, InvalidInput
+from flexcore.infrastructure.plugin_runtime import SandboxTooWeak
 from flexcore.infrastructure.sandbox import supervisor
 from flexcore.infrastructure.sandbox.supervisor.command import sandbox
 from flexcore.presentation.http.server import ListenError
@@ -48,6 +49,8 @@ def serve(path: Path | None) -> None:
         sys.exit(server.serve(configuration))
     except ListenError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
+    except SandboxTooWeak as error:
+        _fail(str(error), os.EX_CONFIG)
 
 
 @main.command()

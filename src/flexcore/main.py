@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvloop
 from starlette.types import ASGIApp
@@ -38,6 +39,7 @@ from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.execution_services import ExecutionServices
 from flexcore.infrastructure.jobs.engine import JobEngine
 from flexcore.infrastructure.json_schema import JsonSchemaRules
+from flexcore.infrastructure.plugin_runtime import PluginRuntime
 from flexcore.infrastructure.postgres.audit_log import PostgresAuditLog
 from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
@@ -49,14 +51,14 @@ from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
 from flexcore.infrastructure.redis.coordination import Coordination
 from flexcore.infrastructure.redis.probe import RedisProbe
 from flexcore.infrastructure.sandbox.catalogue import BuiltinPlugins
-from flexcore.infrastructure.sandbox.runner import SubprocessRunner
+from flexcore.infrastructure.sandbox.probe import PluginRuntimeProbe
 from flexcore.infrastructure.services.directory import HttpServiceDirectory
 from flexcore.infrastructure.telemetry import logs
 from flexcore.infrastructure.telemetry.log_buffer import LogBuffer
 from flexcore.infrastructure.telemetry.log_feed import BufferedLogFeed
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
 from flexcore.infrastructure.telemetry.process import measure
-from flexcore.infrastructure.telemetry.self_checks import DiskProbe, PluginRuntimeProbe
+from flexcore.infrastructure.telemetry.self_checks import DiskProbe
 from flexcore.infrastructure.telemetry.service_manager import notify
 from flexcore.presentation.http.access import BearerTokens, EverybodyIsAdministrator
 from flexcore.presentation.http.app import build_app, operation_table
@@ -94,6 +96,7 @@ from flexcore.wiring import (
     plugin_services,
     redis_access,
     runtime_access,
+    sandbox_access,
     secrets,
     tune_collector,
 )
@@ -179,8 +182,15 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
     checkpoints = checkpoint_file(settings)
     grants = builtin_grants(settings)
     packages = plugin_services(settings, builtins=BuiltinPlugins(grants), database=database, events=events)
-    told = {plugin_id: grant.configuration for plugin_id, grant in grants.items()}
-    runner = MeteredPluginRunner(SubprocessRunner(configuration=told), metrics)
+    sandbox = PluginRuntime(
+        events=events,
+        audit=audit,
+        node_id=node.node_id,
+        configuration={plugin_id: grant.configuration for plugin_id, grant in grants.items()},
+        own_port=urlsplit(url).port,
+        access=sandbox_access(settings, grants),
+    )
+    runner = MeteredPluginRunner(sandbox.runner, metrics)
     coordination = Coordination(
         redis_access(settings),
         name=settings.cluster.name,
@@ -290,7 +300,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
             PostgresProbe(access, node_id=node.node_id),
             redis_probe,
             EventStoreProbe(database),
-            PluginRuntimeProbe(packages.codes),
+            PluginRuntimeProbe(packages.codes, sandbox.runner, new_id),
             jobs.probe(admission),
             DiskProbe(Path(tempfile.gettempdir())),
         ),
@@ -307,6 +317,7 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         executions=executions,
         workers=lambda: (jobs.worker(), *coordination.workers()),
         process=lambda: measure(runner, packages.codes),
+        sandbox=sandbox.status,
         samples=metrics.samples,
         settings=[EffectiveSetting(*setting) for setting in configuration.values()],
     )
@@ -357,6 +368,8 @@ async def _runtime(configuration: Configuration, buffer: LogBuffer, url: str) ->
         await coordination.start()
         stack.push_async_callback(accounts.close)
         accounts.start()
+        stack.push_async_callback(sandbox.close)
+        await sandbox.start()
         stack.push_async_callback(jobs.close)
         await jobs.start()
         stack.push_async_callback(read_models.close)

@@ -324,6 +324,44 @@ class BuiltinSettings(Struct, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=list)
 
 
+PluginId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+NetworkRule = Annotated[str, Meta(pattern=r"^(\*|[^\s:/\[\]]{1,253}|\[[0-9A-Fa-f:.]+\]):(\*|[1-9][0-9]{0,4})$")]
+
+
+class SandboxSettings(Struct, frozen=True, kw_only=True):
+    """How plugins are kept to what they may."""
+
+    mode: Annotated[
+        Literal["enforced", "strict"],
+        option(
+            "What to do about a means of isolation that this host does not have: warn, or refuse to start",
+            env="FLEXCORE_SANDBOX_MODE",
+        ),
+    ] = "enforced"
+    socket: Annotated[
+        Text | None,
+        option(
+            "Unix socket of the sandbox supervisor's own unit; without one the server starts a supervisor itself",
+            env="FLEXCORE_SANDBOX_SOCKET",
+        ),
+    ] = None
+    credentials_directory: Annotated[
+        Text | None,
+        option(
+            "Directory with the secrets of plugins, each in a file plugin_secret_<plugin id>_<name>; systemd sets it",
+            env="CREDENTIALS_DIRECTORY",
+        ),
+    ] = None
+    network: Annotated[
+        dict[PluginId, list[NetworkRule]],
+        option(
+            "What plugins may connect to beside what their manifests name, by plugin id. Only these rules reach the "
+            "services that FlexCore itself uses",
+            allowed="plugin ids, each with a list of host:port, *.domain:port or *:port, where the port may be *",
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
 class JobSettings(Struct, frozen=True, kw_only=True):
     """Work from the queue: asynchronous executions and the steps of pipelines."""
 
@@ -422,6 +460,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     plugins: PluginSettings = PluginSettings()
     marketplace: MarketplaceSettings = MarketplaceSettings()
     builtins: BuiltinSettings = BuiltinSettings()
+
+    sandbox: SandboxSettings = SandboxSettings()
     jobs: JobSettings = JobSettings()
     logs: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

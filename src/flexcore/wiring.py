@@ -1,7 +1,7 @@
 """How the settings reach what FlexCore connects to, and the small things that every process of it needs."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from flexcore.application.ports import PluginCodes
 from flexcore.domain.manifest import Permissions
 from flexcore.infrastructure.checkpoints import CheckpointFile
 from flexcore.infrastructure.marketplace.signatures import TrustedKeys
+from flexcore.infrastructure.plugin_runtime import SandboxAccess
 from flexcore.infrastructure.plugin_services import PluginServices
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from flexcore.infrastructure.postgres.database import Database
@@ -48,6 +49,21 @@ def redis_access(settings: Settings) -> RedisAccess:
 def access_token(settings: Settings) -> str:
     """Return the token of the machines; one that nobody knows where nobody is asked for one."""
     return uuid_utils.uuid4().hex if settings.auth.token is None else settings.auth.token.reveal()
+
+
+def sandbox_access(settings: Settings, grants: Mapping[str, Grant]) -> SandboxAccess:
+    """How the server reaches its sandbox, and what plugins reach from there."""
+    sandbox, postgres, redis = settings.sandbox, settings.postgres, settings.redis
+    granted = {plugin_id: tuple(rules) for plugin_id, rules in sandbox.network.items()}
+    for plugin_id, grant in grants.items():
+        granted[plugin_id] = (*granted.get(plugin_id, ()), *grant.permissions.network)
+    return SandboxAccess(
+        strict=sandbox.mode == "strict",
+        socket=None if sandbox.socket is None else Path(sandbox.socket),
+        credentials=None if sandbox.credentials_directory is None else Path(sandbox.credentials_directory),
+        granted=granted,
+        protected=((postgres.host, postgres.port), (redis.host, redis.port)),
+    )
 
 
 def given(secret: Secret | None) -> str:

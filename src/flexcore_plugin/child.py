@@ -40,7 +40,7 @@ def _answer(session: Session, plugin: Any) -> Mapping[str, Any]:
     except OperationFailed as error:
         return {"type": "result", "success": False, "data": {"error": str(error), **error.details}}
     except MemoryError:
-        return _crashed("it ran out of memory")
+        return {**_crashed("it ran out of memory"), "out_of_memory": True}
     except BaseException as error:  # noqa: BLE001 - whatever it is, the server must hear of it
         _log_traceback(error)
         return _crashed(f"{type(error).__name__}: {error}")

@@ -14,9 +14,10 @@ from flexcore.application.events import Events
 from flexcore.application.execution_ends import End, ExecutionEnds, Times
 from flexcore.application.execution_results import KeptResults
 from flexcore.application.plugin_views import Execution
-from flexcore.application.ports import Clock, PluginRequest, PluginResult, PluginRunner, Receipt
+from flexcore.application.ports import Clock, PluginCode, PluginRequest, PluginResult, PluginRunner, Receipt
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.errors import (
+    Conflict,
     ExecutionCancelled,
     ExecutionFailure,
     ExecutionKilled,
@@ -87,6 +88,10 @@ class Executions:
         """The ids of the executions whose plugin runs now."""
         return tuple(self._plugins)
 
+    def check(self, code: PluginCode) -> None:
+        """Raise what keeps this node from running a version now: Conflict (a secret is missing), Unavailable."""
+        self._runner.check(code)
+
     def cancel(self, execution_id: str) -> bool:
         """Stop the plugin of an execution, if it runs here."""
         plugin = self._plugins.get(execution_id)
@@ -96,10 +101,12 @@ class Executions:
         """Run `request` to its end between its two events.
 
         One that somebody waits for stands in line for a slot; one from the queue stands in line there. Raises TooBusy,
-        Unavailable (draining, or the event log does not answer), PluginFailed, ExecutionTimedOut, ExecutionCancelled,
-        ExecutionKilled, BegunBefore; Conflict if it was given up elsewhere meanwhile.
+        Unavailable (draining, or the event log or the sandbox does not answer), PluginFailed, ExecutionTimedOut,
+        ExecutionCancelled, ExecutionKilled, BegunBefore; Conflict if a secret is missing, or it was given up elsewhere
+        meanwhile.
         """
         async with self.admission.slot(wait=not beginning.queued):
+            self._runner.check(request.code)
             caller = {"correlation_id": request.correlation_id, "user_id": user_id}
             record = ExecutionRecord(
                 request.execution_id,
@@ -114,10 +121,7 @@ class Executions:
             return await self._run(request, record, caller, beginning)
 
     async def run_plugin(self, request: PluginRequest) -> PluginResult:
-        """Run a plugin so that `cancel` reaches it.
-
-        Raises PluginFailed, ExecutionTimedOut, ExecutionCancelled, ExecutionKilled.
-        """
+        """Run a plugin so that `cancel` reaches it; raises what the runner raises, and ExecutionCancelled."""
         plugin = asyncio.ensure_future(self._runner.run(request))
         self._plugins[request.execution_id] = plugin
         try:
@@ -148,6 +152,12 @@ class Executions:
             times = lasted.end(error.usage)
             failed = functools.partial(self._ends.failed, record, _REASONS[type(error)], str(error), times)
             await self._end(failed, record, outcome=str(error), insist=beginning.queued)
+            raise
+        except (Conflict, Unavailable) as error:
+            # It was possible a moment ago. One from the queue begins again where it is possible.
+            if not (beginning.queued and isinstance(error, Unavailable)):
+                refused = functools.partial(self._ends.failed, record, FailureReason.REFUSED, str(error), lasted.end())
+                await self._end(refused, record, outcome=str(error), insist=beginning.queued)
             raise
         completed = functools.partial(
             self._complete, record, result, lasted.end(result.usage), keep=beginning.keep_result

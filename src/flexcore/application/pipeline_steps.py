@@ -137,7 +137,7 @@ class PipelineSteps:
         except (NotResolvedError, InvalidInput, NotFound) as error:
             await self._end(work, _Ending(Failure(FailureReason.REFUSED, str(error), final=True)))
         except Conflict as error:
-            # Not active, or its code is not here: both can change.
+            # Not active, or without its code or its secret here: all of that can change.
             await self._end(work, _Ending(Failure(FailureReason.REFUSED, str(error))))
         else:
             async with self._executions.admission.slot(wait=False):
@@ -146,7 +146,7 @@ class PipelineSteps:
     async def _request(self, work: "_Work", run: Run) -> PluginRequest:
         step, parameters = work.step, run.parameters
         results = await self._handed_on(step, run)
-        return await self._plugins.prepare(
+        request = await self._plugins.prepare(
             ExecutePlugin(
                 plugin_id=step.plugin,
                 operation=step.operation,
@@ -156,6 +156,8 @@ class PipelineSteps:
                 timeout_seconds=step.timeout_seconds,
             )
         )
+        self._executions.check(request.code)
+        return request
 
     async def _handed_on(self, step: StepDefinition, run: Run) -> dict[str, Any]:
         """Read the results that a step refers to, by the steps they are of; raises NotResolvedError."""
@@ -183,6 +185,12 @@ class PipelineSteps:
             reason, times = _FAILURES[type(error)], lasted.end(error.usage)
             final = reason is FailureReason.CANCELLED
             failure = Failure(reason, str(error), times.execution_time_ms, final=final)
+            await self._end(work, _Ending(failure, record, times))
+            return
+        except (Conflict, Unavailable) as error:
+            # It was possible a moment ago.
+            times = lasted.end()
+            failure = Failure(FailureReason.REFUSED, str(error), times.execution_time_ms)
             await self._end(work, _Ending(failure, record, times))
             return
         times = lasted.end() if result is None else lasted.end(result.usage)

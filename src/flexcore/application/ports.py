@@ -239,8 +239,16 @@ class ResourceUsage:
 class PluginRunner(Protocol):
     """Runs plugins outside the server's process."""
 
+    def check(self, code: PluginCode) -> None:
+        """Raise what keeps this node from running a version now: Conflict (a secret is missing), Unavailable."""
+        ...
+
     async def run(self, request: PluginRequest) -> PluginResult:
-        """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
+        """Run one operation to its end.
+
+        Cancelling it kills the plugin with all its processes; then it raises ExecutionCancelled, once they are gone.
+        Raises PluginFailed, ExecutionTimedOut, ExecutionKilled, and what `check` raises if it could not be begun.
+        """
         ...
 
     def usage(self, plugin_id: str) -> ResourceUsage:

@@ -77,6 +77,27 @@ class EffectiveSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxMeasure:
+    """A means of keeping plugins to what they may, whether this host enforces it, and how or why not."""
+
+    name: str
+    enforced: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """How plugins are isolated. While its supervisor is away, `problem` says why and nothing is known of measures.
+
+    A `strict` one enforces all of them, or the node does not start.
+    """
+
+    mode: Literal["enforced", "strict"]
+    problem: str | None
+    measures: tuple[SandboxMeasure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """The node as the cluster sees it, and what it has to work with. `term` is None while it does not lead."""
 
@@ -85,6 +106,7 @@ class Condition:
     slots: Slots
     workers: tuple[Worker, ...]
     process: Process
+    sandbox: Sandbox
 
 
 class Runtime:
@@ -98,6 +120,7 @@ class Runtime:
         executions: Executions,
         workers: Callable[[], tuple[Worker, ...]],
         process: Callable[[], Process],
+        sandbox: Callable[[], Sandbox],
         samples: Callable[[], Sequence[Sample]],
         settings: Sequence[EffectiveSetting],
     ) -> None:
@@ -106,6 +129,7 @@ class Runtime:
         self._executions = executions
         self._workers = workers
         self._process = process
+        self._sandbox = sandbox
         self._samples = samples
         self._settings = tuple(settings)
 
@@ -113,7 +137,9 @@ class Runtime:
         """Tell what runs here, and what it uses."""
         admission = self._executions.admission
         slots = Slots(admission.slots, admission.active, max(admission.free, 0), admission.waiting)
-        return Condition(self._membership.me(), self._leadership.token, slots, self._workers(), self._process())
+        return Condition(
+            self._membership.me(), self._leadership.token, slots, self._workers(), self._process(), self._sandbox()
+        )
 
     def samples(self) -> Sequence[Sample]:
         """Every figure that this node counts."""

@@ -195,6 +195,7 @@ class Runner:
     def __init__(self, *manifests: PluginManifest) -> None:
         self.manifests = {item.id: item for item in manifests}
         self.answer: PluginResult | Exception = PluginResult(True, {"done": 1})
+        self.problem: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.requests: list[PluginRequest] = []
@@ -214,6 +215,10 @@ class Runner:
 
     async def retire(self, code: PluginCode) -> None:
         pass
+
+    def check(self, code: PluginCode) -> None:
+        if self.problem is not None:
+            raise self.problem
 
     async def run(self, request: PluginRequest) -> PluginResult:
         self.requests.append(request)

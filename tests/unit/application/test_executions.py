@@ -11,9 +11,11 @@ from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.application.plugins import Plugins
 from flexcore.application.ports import PluginAnswer, PluginResult
 from flexcore.domain.errors import (
+    Conflict,
     ExecutionFailure,
     ExecutionKilled,
     ExecutionTimedOut,
+    FlexCoreError,
     PluginFailed,
     TooBusy,
     Unavailable,
@@ -101,6 +103,27 @@ async def test_a_failure_is_recorded_and_told(
     assert (log.events[-1].data["reason"], log.events[-1].data["error"]) == (reason, str(error))
     assert log.events[-1].data.get("cpu_ms") == error.usage.cpu_ms
     assert plugins.active_executions == 0
+
+
+@pytest.mark.parametrize("problem", [Conflict("a secret is missing"), Unavailable("plugin_runtime", "no sandbox")])
+async def test_what_can_not_be_begun_leaves_nothing(
+    plugins: Plugins, log: Log, runner: Runner, problem: FlexCoreError
+) -> None:
+    runner.problem = problem
+    before = len(log.events)
+    with pytest.raises(type(problem), match=str(problem)):
+        await plugins.execute(COMMAND)
+    assert (len(log.events), runner.requests, plugins.active_executions) == (before, [], 0)
+
+
+@pytest.mark.parametrize("problem", [Conflict("a secret is missing"), Unavailable("plugin_runtime", "no sandbox")])
+async def test_what_can_not_be_begun_after_all_is_recorded_as_refused(
+    plugins: Plugins, log: Log, runner: Runner, problem: FlexCoreError
+) -> None:
+    runner.answer = problem
+    with pytest.raises(type(problem), match=str(problem)):
+        await plugins.execute(COMMAND)
+    assert (log.types()[-1], log.events[-1].data["reason"]) == ("PluginExecutionFailed", "refused")
 
 
 async def test_nothing_runs_that_can_not_be_recorded(plugins: Plugins, log: Log, runner: Runner) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flexcore.application import pipeline_steps
 from flexcore.application.commands import CancelPipeline, DeletePipeline, StartPipeline
 from flexcore.application.ports import PluginResult
-from flexcore.domain.errors import ExecutionTimedOut, PluginFailed, TooBusy, Unavailable
+from flexcore.domain.errors import Conflict, ExecutionKilled, ExecutionTimedOut, PluginFailed, TooBusy, Unavailable
 from flexcore.domain.execution import FailureReason
 from flexcore.domain.pipeline_definition import StepDefinition
 from flexcore.domain.retry import RetryPolicy
@@ -159,6 +159,9 @@ async def test_a_retry_waits_for_its_pause(installation: Installation, node: Pip
         (ExecutionTimedOut("it was slow", "e"), "timed_out", "PluginExecutionFailed"),
         (PluginResult(False, {"error": "no"}), "unsuccessful", "PluginExecutionCompleted"),
         (PluginResult(False, "no"), "unsuccessful", "PluginExecutionCompleted"),
+        (ExecutionKilled("it took too much", "e"), "killed", "PluginExecutionFailed"),
+        (Conflict("its secret is gone"), "refused", "PluginExecutionFailed"),
+        (Unavailable("plugin_runtime", "the sandbox is away"), "refused", "PluginExecutionFailed"),
     ],
 )
 async def test_how_a_plugin_fails_is_told(
@@ -169,6 +172,15 @@ async def test_how_a_plugin_fails_is_told(
     await node.work(node.jobs()[0])
     assert (await node.status(pipeline_id)).steps[0].reason == reason
     assert [event.type for event in node.log.events][-3:] == [end, "PipelineStepFailed", "PipelineFailed"]
+
+
+async def test_a_step_that_can_not_be_begun_here_is_refused_before_it_begins(node: PipelineNode) -> None:
+    pipeline_id = await node.start(step("x", retry=ONCE))
+    node.runner.problem = Conflict("its secret is missing")
+    await node.work(node.jobs()[0])
+    found = (await node.status(pipeline_id)).steps[0]
+    assert (found.status, found.reason, found.error) == ("failed", "refused", "its secret is missing")
+    assert "PluginExecutionStarted" not in [event.type for event in node.log.events]
 
 
 async def test_cancel_stops_the_plugin_on_another_node_at_once(node: PipelineNode, other: PipelineNode) -> None:

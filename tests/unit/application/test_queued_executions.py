@@ -144,6 +144,19 @@ async def test_a_failure_is_an_end_and_no_reason_to_try_again(
     assert len(one.runner.requests) == 1
 
 
+async def test_without_a_sandbox_it_begins_again_where_there_is_one(
+    installation: Installation, one: Node, two: Node
+) -> None:
+    queued = await one.begin.queue(COMMAND, None)
+    one.runner.answer = Unavailable("plugin_runtime", "the sandbox is away")
+    with pytest.raises(Unavailable):
+        await one.work()
+    assert (await one.desk.get(queued.execution_id)).status == "running"
+    await two.work()
+    found = await two.desk.get(queued.execution_id)
+    assert (found.status, found.node_id, found.attempt) == ("completed", "two", 2)
+
+
 async def test_a_node_that_takes_over_begins_again_and_the_late_end_is_none(
     installation: Installation, one: Node, two: Node
 ) -> None:

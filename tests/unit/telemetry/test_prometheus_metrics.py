@@ -10,7 +10,14 @@ from flexcore.application.cluster import ClusterView
 from flexcore.application.events import Events
 from flexcore.application.membership import NodeView
 from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, Receipt, ResourceUsage
-from flexcore.domain.errors import ExecutionTimedOut, FlexCoreError, PluginFailed, Unavailable
+from flexcore.domain.errors import (
+    ExecutionCancelled,
+    ExecutionKilled,
+    ExecutionTimedOut,
+    FlexCoreError,
+    PluginFailed,
+    Unavailable,
+)
 from flexcore.domain.events import NewEvent
 from flexcore.domain.node import NodeStatus
 from flexcore.infrastructure.telemetry.metrics import MeteredPluginRunner, Metrics
@@ -87,6 +94,9 @@ class Runner:
     def __init__(self, end: PluginResult | FlexCoreError) -> None:
         self.end = end
 
+    def check(self, code: PluginCode) -> None:
+        pass
+
     def usage(self, plugin_id: str) -> ResourceUsage:
         return ResourceUsage(memory_mb=1.0)
 
@@ -109,6 +119,9 @@ class Runner:
         (PluginResult(success=False, data=1), "unsuccessful"),
         (PluginFailed("x", "e-1"), "failed"),
         (ExecutionTimedOut("x", "e-1"), "timed_out"),
+        (ExecutionCancelled("x", "e-1"), "cancelled"),
+        (ExecutionKilled("x", "e-1"), "killed"),
+        (Unavailable("plugin_runtime", "x"), "failed"),
     ],
 )
 def test_executions_are_counted_by_how_they_ended(

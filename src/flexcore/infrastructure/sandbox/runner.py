@@ -1,217 +1,243 @@
-"""Runs each execution in a child process of its own."""
+"""Runs each execution in a sandboxed process of its own, which the supervisor starts."""
 
 import asyncio
-import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
-
-import msgspec
+from typing import Any, Final
 
 from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, ResourceUsage
-from flexcore.domain.errors import ExecutionTimedOut, PluginFailed
-from flexcore.infrastructure.sandbox import usage
-from flexcore.infrastructure.sandbox.plugin_log import relay
+from flexcore.domain.errors import (
+    ExecutionCancelled,
+    ExecutionFailure,
+    ExecutionKilled,
+    ExecutionTimedOut,
+    PluginFailed,
+    Unavailable,
+)
+from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
+from flexcore.infrastructure.sandbox.channel import Run
+from flexcore.infrastructure.sandbox.control import COMPONENT, Control, SandboxLost
+from flexcore.infrastructure.sandbox.execution import Execution, Services
+from flexcore.infrastructure.sandbox.messages import Ended, Limits, Plugin, Start
+from flexcore.infrastructure.sandbox.secrets import PluginSecrets
 
-_CHILD: Final = Path(__file__).with_name("child.py")
-_PACKAGES: Final = Path(__file__).parents[3]
-_READ_BYTES: Final = 1 << 16
-# An answer can still be in the pipe when its process has ended.
-_LAST_WORDS_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 1.0
+"""How long a child may take to end after its answer."""
+GRACE_SECONDS: Final = 5.0
+"""How long the supervisor may take to tell of an end beyond the time limit, or after it was told to kill."""
 _LONGEST_ERROR: Final = 500
+_KILLED_BY: Final = {
+    signal.SIGXCPU: "it used up its {cpu_seconds} s of processor time",
+    signal.SIGXFSZ: "it wrote a file larger than {file_size_mb} MiB",
+    signal.SIGSYS: "it made a system call that plugins may not make",
+    signal.SIGKILL: "something outside of FlexCore killed it",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one execution may use at most."""
+class SandboxRunner:
+    """Starts, feeds, watches and ends executions.
 
-    memory_bytes: int = 1 << 30
-    open_files: int = 64
-    answer_bytes: int = 10 << 20
-
-    def of_process(self, timeout_seconds: float) -> dict[str, int]:
-        """Give the resource limits by their names in the module `resource`. Nothing may be written to files."""
-        return {
-            "RLIMIT_AS": self.memory_bytes,
-            "RLIMIT_CPU": int(timeout_seconds) + 1,
-            "RLIMIT_NOFILE": self.open_files,
-            "RLIMIT_FSIZE": 0,
-            "RLIMIT_CORE": 0,
-        }
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    """What the child writes to stdout."""
-
-    kind: Literal["done", "failed", "crashed"]
-    data: Any = None
-    error: str = ""
-
-
-class SubprocessRunner:
-    """Starts, feeds, watches and ends the child processes.
-
-    `configuration` holds the settings of each plugin that has some, by plugin id.
+    `configuration` holds the settings of plugins that have some, `python` runs those that are Python.
     """
 
     def __init__(
         self,
+        control: Control,
+        services: Services,
+        secrets: PluginSecrets,
         *,
         configuration: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
-        limits: Limits = Limits(),
+        python: str = sys.executable,
     ) -> None:
+        self._control = control
+        self._services = services
+        self._secrets = secrets
         self._configuration = configuration
-        self._limits = limits
-        self._running: dict[str, tuple[str, usage.Running]] = {}
+        self._python = python
+        self._running: dict[str, tuple[str, Execution]] = {}
 
-    def usage(self, plugin_id: str) -> ResourceUsage:
-        """Measure what the plugin's running executions use now."""
-        return usage.measure([running for owner, running in self._running.values() if owner == plugin_id])
-
-    async def warm(self, code: PluginCode) -> None:
-        """Do nothing: every execution starts from nothing."""
-
-    async def retire(self, code: PluginCode) -> None:
-        """Do nothing: what runs has its code already."""
+    def check(self, code: PluginCode) -> None:
+        """Raise what keeps this node from running a plugin now: Conflict (a secret is missing), Unavailable."""
+        if (problem := self._control.problem) is not None:
+            raise Unavailable(COMPONENT, f"plugin '{code.manifest.id}' can't be run: {problem}")
+        self._secrets.of(code.manifest)
 
     async def run(self, request: PluginRequest) -> PluginResult:
-        """Run one operation to its end; raises PluginFailed or ExecutionTimedOut. Cancelling it kills the plugin."""
-        process = await _start()
-        self._running[request.execution_id] = request.plugin_id, usage.Running(process.pid, time.monotonic())
-        conversation = _Conversation(process, self._encode(request), request, self._limits.answer_bytes)
+        """Run one operation to its end; cancelling it kills the plugin with all its processes.
+
+        Raises PluginFailed, ExecutionTimedOut, ExecutionKilled; ExecutionCancelled if cancelled; Conflict (a secret is
+        missing), and Unavailable if it could not be begun.
+        """
+        limits = request.code.manifest.limits
+        run = Run(
+            execution_id=request.execution_id,
+            operation=request.operation,
+            data=request.data,
+            configuration=self._configuration.get(request.plugin_id, {}),
+            secrets=self._secrets.of(request.code.manifest),
+            correlation_id=request.correlation_id,
+        )
+        start = Start(
+            execution_id=request.execution_id,
+            plugin=self._plugin(request.code),
+            limits=_limits(request.code),
+            wall_seconds=min(request.timeout_seconds, limits.wall_seconds),
+        )
+        execution = Execution(request, run, self._services)
         try:
-            async with asyncio.timeout(request.timeout_seconds):
-                await process.wait()
-        except TimeoutError:
-            raise ExecutionTimedOut(
-                f"plugin '{request.plugin_id}' was stopped: operation '{request.operation}' was not done after "
-                f"{request.timeout_seconds:g} s",
-                request.execution_id,
-            ) from None
+            ended = self._control.start(start, *execution.give_away())
+        except Unavailable:
+            execution.close()
+            raise
+        self._running[request.execution_id] = request.plugin_id, execution
+        try:
+            end = await self._end_of(request, execution, ended, start.wall_seconds)
         finally:
-            # Also after a good end: what the plugin started and left behind would keep the pipes open.
-            _kill_group(process)
-            await process.wait()
-            await conversation.end()
             del self._running[request.execution_id]
-        return self._result(request, conversation.answer, process.returncode)
+            execution.finish()
+        return self._outcome(request, execution, end, start)
 
-    def _encode(self, request: PluginRequest) -> bytes:
-        return msgspec.json.encode(
-            {
-                "work": {
-                    "execution_id": request.execution_id,
-                    "entry_point": request.code.manifest.entry_point,
-                    "configuration": self._configuration.get(request.plugin_id, {}),
-                    "operation": request.operation,
-                    "data": request.data,
-                },
-                "search_path": [str(path) for path in (_PACKAGES, *request.code.search_path)],
-                "limits": self._limits.of_process(request.timeout_seconds),
-                "parent": os.getpid(),
-            }
-        )
+    def usage(self, plugin_id: str) -> ResourceUsage:
+        """Tell what the plugin's running executions use now."""
+        running = [execution for owner, execution in self._running.values() if owner == plugin_id]
+        return ResourceUsage(active_connections=sum(execution.connections for execution in running))
 
-    def _result(self, request: PluginRequest, answer: bytes | None, exit_code: int | None) -> PluginResult:
-        if answer is None:
-            raise _failed(request, f"its answer is longer than {self._limits.answer_bytes} bytes")
-        if not answer:
-            raise _failed(request, f"it {_how_it_ended(exit_code)} without an answer")
+    async def warm(self, code: PluginCode) -> None:
+        """Have a version ready, so that its first execution does not wait; raises PluginFailed if it can't be run."""
         try:
-            decoded = msgspec.json.decode(answer, type=_Answer)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise _failed(request, f"its answer is not usable: {error}") from error
-        if decoded.kind == "crashed":
-            raise _failed(request, decoded.error)
-        return PluginResult(success=decoded.kind == "done", data=decoded.data)
+            await self._control.warm(self._plugin(code), _limits(code))
+        except SandboxLost as error:
+            raise Unavailable(COMPONENT, str(error)) from error
 
+    async def retire(self, code: PluginCode) -> None:
+        """Let go of a version that is not run any more, once its running executions have ended."""
+        self._control.retire(code.digest)
 
-async def _start() -> asyncio.subprocess.Process:
-    starting = asyncio.create_task(
-        asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", "-B", "-X", "utf8", str(_CHILD)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={},
-            cwd="/",
-            start_new_session=True,
+    async def _end_of(
+        self, request: PluginRequest, execution: Execution, ended: asyncio.Future[Ended], wall_seconds: float
+    ) -> Ended:
+        """Wait until the child and all its processes are gone."""
+        either: set[asyncio.Future[Any]] = {ended, execution.settled}
+        try:
+            await asyncio.wait(either, timeout=wall_seconds + GRACE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                answered = execution.result is not None or execution.crash is not None
+                if answered:
+                    await asyncio.wait({ended}, timeout=LINGER_SECONDS)
+                if not ended.done():
+                    self._control.kill(request.execution_id)
+                    await asyncio.wait({ended}, timeout=GRACE_SECONDS)
+        except asyncio.CancelledError:
+            self._control.kill(request.execution_id)
+            await asyncio.wait({ended}, timeout=GRACE_SECONDS)
+            usage = _usage(ended.result()) if ended.done() and ended.exception() is None else NOT_MEASURED
+            raise ExecutionCancelled(
+                f"execution {request.execution_id} of plugin '{request.plugin_id}' was cancelled",
+                request.execution_id,
+                usage,
+            ) from None
+        if not ended.done():
+            raise _killed(request, "the sandbox supervisor does not tell of its end")
+        try:
+            return ended.result()
+        except SandboxLost as error:
+            raise _killed(request, str(error)) from error
+
+    def _outcome(self, request: PluginRequest, execution: Execution, end: Ended, start: Start) -> PluginResult:
+        usage = _usage(end)
+        for refused in end.refused:
+            execution.report("plugin.system_call", refused.syscall, "plugins may not make it", refused.count)
+        if execution.broke is not None:
+            raise _failed(request, execution.broke, usage)
+        if execution.exceeded is not None:
+            raise _killed(request, execution.exceeded, usage)
+        if execution.result is not None:
+            return PluginResult(execution.result.success, execution.result.data, usage)
+        raise self._failure(request, execution, end, start, usage)
+
+    def _failure(
+        self, request: PluginRequest, execution: Execution, end: Ended, start: Start, usage: ExecutionUsage
+    ) -> ExecutionFailure:
+        limits = request.code.manifest.limits
+        out_of_memory = f"it used more than {limits.memory_mb} MiB of memory"
+        if execution.crash is not None:
+            if execution.crash.out_of_memory:
+                return _killed(request, out_of_memory, usage)
+            return _failed(request, execution.crash.error, usage)
+        match end.how:
+            case "timed_out":
+                return ExecutionTimedOut(
+                    f"plugin '{request.plugin_id}' was stopped: operation '{request.operation}' was not done after "
+                    f"{start.wall_seconds:g} s",
+                    request.execution_id,
+                    usage,
+                )
+            case "out_of_memory":
+                return _killed(request, out_of_memory, usage)
+            case "killed":
+                return _killed(request, end.error or "the sandbox supervisor killed it", usage)
+            case "not_started":
+                return _failed(request, f"it could not be started: {end.error}", usage)
+            case "signalled" if end.signal in _KILLED_BY:
+                why = _KILLED_BY[signal.Signals(end.signal)]
+                return _killed(
+                    request, why.format(cpu_seconds=limits.cpu_seconds, file_size_mb=limits.file_size_mb), usage
+                )
+            case "signalled":
+                return _failed(request, f"it was ended by {_name(end.signal)} without an answer", usage)
+            case "exited":
+                return _failed(request, f"it ended with exit code {end.exit_code} without an answer", usage)
+
+    def _plugin(self, code: PluginCode) -> Plugin:
+        manifest = code.manifest
+        return Plugin(
+            key=code.digest,
+            id=manifest.id,
+            version=manifest.version,
+            directory=str(code.directory),
+            python=None if manifest.entry_point is None else self._python,
+            entry_point=manifest.entry_point,
+            executable=manifest.executable,
+            search_path=tuple(map(str, code.search_path)),
+            read=manifest.permissions.read,
+            write=manifest.permissions.write,
         )
+
+
+def _limits(code: PluginCode) -> Limits:
+    limits = code.manifest.limits
+    return Limits(
+        cpu_seconds=limits.cpu_seconds,
+        memory_mb=limits.memory_mb,
+        processes=limits.processes,
+        file_size_mb=limits.file_size_mb,
     )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # Half started it would be a process that nobody knows of.
-        process = await starting
-        _kill_group(process)
-        await process.wait()
-        raise
 
 
-class _Conversation:
-    """What goes over the child's three pipes: the request, the answer, the log."""
-
-    def __init__(
-        self, process: asyncio.subprocess.Process, payload: bytes, request: PluginRequest, most_bytes: int
-    ) -> None:
-        assert process.stdin is not None  # noqa: S101 - all three are pipes
-        assert process.stdout is not None  # noqa: S101
-        assert process.stderr is not None  # noqa: S101
-        self.answer: bytes | None = b""
-        """None once it is too long."""
-        self._tasks = (
-            asyncio.create_task(self._feed(process.stdin, payload)),
-            asyncio.create_task(self._listen(process, process.stdout, most_bytes)),
-            asyncio.create_task(relay(process.stderr, request)),
-        )
-
-    async def end(self) -> None:
-        """Take what is still in the pipes of a process that ended."""
-        _, late = await asyncio.wait(self._tasks, timeout=_LAST_WORDS_SECONDS)
-        for task in late:
-            task.cancel()
-
-    async def _feed(self, stdin: asyncio.StreamWriter, payload: bytes) -> None:
-        # A child that died before it read everything shows in its missing answer.
-        with suppress(ConnectionError):
-            stdin.write(payload)
-            await stdin.drain()
-            stdin.close()
-            await stdin.wait_closed()
-
-    async def _listen(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, most_bytes: int) -> None:
-        answer = bytearray()
-        while chunk := await stdout.read(_READ_BYTES):
-            answer += chunk
-            if len(answer) > most_bytes:
-                _kill_group(process)
-                answer.clear()
-                self.answer = None
-        if self.answer is not None:
-            self.answer = bytes(answer)
+def _usage(end: Ended) -> ExecutionUsage:
+    return ExecutionUsage(end.cpu_ms, end.peak_memory_bytes or None)
 
 
-def _kill_group(process: asyncio.subprocess.Process) -> None:
-    """Kill the child and whatever it started in its session's process group."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-def _how_it_ended(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        return f"was killed by {signal.Signals(-exit_code).name}"
-    return f"ended with exit code {exit_code}"
-
-
-def _failed(request: PluginRequest, why: str) -> PluginFailed:
+def _failed(request: PluginRequest, why: str, usage: ExecutionUsage) -> PluginFailed:
     return PluginFailed(
         f"plugin '{request.plugin_id}' failed in operation '{request.operation}': {why[:_LONGEST_ERROR]}",
         request.execution_id,
+        usage,
     )
+
+
+def _killed(request: PluginRequest, why: str, usage: ExecutionUsage = NOT_MEASURED) -> ExecutionKilled:
+    return ExecutionKilled(
+        f"plugin '{request.plugin_id}' was killed in operation '{request.operation}': {why[:_LONGEST_ERROR]}",
+        request.execution_id,
+        usage,
+    )
+
+
+def _name(number: int | None) -> str:
+    try:
+        return signal.Signals(number or 0).name
+    except ValueError:
+        return f"signal {number}"

@@ -14,11 +14,17 @@ from prometheus_client.registry import Collector
 from flexcore.application.cluster import ClusterView
 from flexcore.application.ports import Appended, PluginCode, PluginRequest, PluginResult, PluginRunner, ResourceUsage
 from flexcore.application.runtime import Sample
-from flexcore.domain.errors import ExecutionTimedOut
+from flexcore.domain.errors import ExecutionCancelled, ExecutionFailure, ExecutionKilled, ExecutionTimedOut
 from flexcore.domain.node import NodeStatus
 
 _REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _EXECUTION_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+
+_OUTCOMES: Final[Mapping[type[ExecutionFailure], str]] = {
+    ExecutionTimedOut: "timed_out",
+    ExecutionCancelled: "cancelled",
+    ExecutionKilled: "killed",
+}
 
 
 class Metrics:
@@ -163,6 +169,10 @@ class MeteredPluginRunner:
         self._runner = runner
         self._metrics = metrics
 
+    def check(self, code: PluginCode) -> None:
+        """Raise what the runner raises."""
+        self._runner.check(code)
+
     def usage(self, plugin_id: str) -> ResourceUsage:
         """Tell what the runner tells."""
         return self._runner.usage(plugin_id)
@@ -182,8 +192,8 @@ class MeteredPluginRunner:
         self._metrics.execution_started()
         try:
             result = await self._runner.run(request)
-        except ExecutionTimedOut:
-            outcome = "timed_out"
+        except ExecutionFailure as error:
+            outcome = _OUTCOMES.get(type(error), outcome)
             raise
         else:
             outcome = "completed" if result.success else "unsuccessful"

@@ -1,35 +1,15 @@
-"""Probes of what the node itself brings along: its plugins, its disk."""
+"""Probes of what the node itself brings along: its disk."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
-from flexcore.application.ports import PluginCodes, ProbeResult
+from flexcore.application.ports import ProbeResult
 from flexcore.domain.errors import Unavailable
 from flexcore.infrastructure.telemetry.blocking import BlockingCall
 
 LEAST_FREE_SHARE: Final = 0.05
 _GIBIBYTE: Final = 1 << 30
-
-
-class PluginRuntimeProbe:
-    """Checks that plugins can be started: there are some, and the interpreter they run under is there."""
-
-    name: Final = "plugin_runtime"
-
-    def __init__(self, codes: PluginCodes) -> None:
-        self._codes = codes
-        self._may_execute = BlockingCall(lambda: os.access(sys.executable, os.X_OK), name="interpreter check")
-
-    async def check(self) -> ProbeResult:
-        """Verify it; raises Unavailable."""
-        if not await self._may_execute.result():
-            raise Unavailable(self.name, "the interpreter that runs plugins is gone; install this release again")
-        number = len(self._codes.all())
-        if number == 0:
-            raise Unavailable(self.name, "there is no plugin to run; install this release again")
-        return ProbeResult(None, f"{number} plugins can run here, each execution in a process of its own")
 
 
 class DiskProbe:

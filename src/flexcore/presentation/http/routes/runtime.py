@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from flexcore.application.runtime import EffectiveSetting, Process, Runtime, Sample, Slots, Worker
+from flexcore.application.runtime import EffectiveSetting, Process, Runtime, Sample, Sandbox, Slots, Worker
 from flexcore.domain.node import NodeStatus
 from flexcore.presentation.http.node import Node
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
@@ -29,6 +29,7 @@ class RuntimeStatus(Struct, frozen=True):
     slots: Slots
     workers: tuple[Worker, ...]
     process: Process
+    sandbox: Sandbox
 
 
 class RuntimeMetrics(Struct, frozen=True):
@@ -60,7 +61,7 @@ class RuntimeRoutes:
                 method="GET",
                 path=_RUNTIME + "/status",
                 name="getRuntimeStatus",
-                summary="The node that answers: its workers, its slots, its memory",
+                summary="The node that answers: its workers, its slots, its memory, its sandbox",
                 tag="runtime",
                 handler=self._status,
                 answers={200: Content(RuntimeStatus, "This node")},
@@ -101,6 +102,7 @@ class RuntimeRoutes:
             slots=condition.slots,
             workers=condition.workers,
             process=condition.process,
+            sandbox=condition.sandbox,
         )
         return Answer(status)
 
