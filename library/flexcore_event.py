@@ -111,7 +111,6 @@ FIELDS = ("type", "aggregate_type", "aggregate_id", "data", "metadata", "expecte
 
 async def work(module, client):
     asked = module.params
-    module.hide_secrets_in([asked["data"], asked["metadata"]])
     event = {name: asked[name] for name in FIELDS if asked[name] is not None}
     return await record(client, event, asked["key"], dry=module.check_mode)
 

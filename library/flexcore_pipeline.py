@@ -188,7 +188,6 @@ DECLARED = ("name", "state", "steps", "description", "owner", "recreate")
 
 
 async def ensure(module, client):
-    module.hide_secrets_in(module.params["steps"])
     declared = {name: module.params[name] for name in DECLARED}
     return await bring_about(client, declared, dry=module.check_mode)
 

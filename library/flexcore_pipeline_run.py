@@ -122,7 +122,6 @@ ARGUMENT_SPEC = argument_spec(
 
 async def work(module, client):
     asked = module.params
-    module.hide_secrets_in(asked["parameters"])
     return await run_pipeline(
         client,
         pipeline_id=asked["id"],

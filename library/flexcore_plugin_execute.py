@@ -141,7 +141,6 @@ ARGUMENT_SPEC = argument_spec(
 
 async def work(module, client):
     asked = module.params
-    module.hide_secrets_in(asked["data"])
     order = Order(
         plugin_id=asked["id"],
         operation=asked["operation"],

@@ -76,6 +76,9 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         self.connection_options = with_environment(self.params, os.environ)
         self.hide(self.connection_options.get(name) for name in SECRETS)
         self.hide(password_in(str(self.connection_options.get(name) or "")) for name in ("url", "proxy"))
+        # Before anything can fail: Ansible shows the arguments of a module that did.
+        for value in self.params.values():
+            self._hide_secrets_in(value)
 
     def run(self, work: Callable[[FlexCoreModule, FlexCoreClient], Awaitable[dict[str, Any]]]) -> None:
         """Let ``work`` speak with the server that the options name, and end the module with what it returns."""
@@ -128,16 +131,16 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         for value in values:
             self.no_log_values.update(text for text in _texts(value) if len(text) >= SHORTEST_SECRET)
 
-    def hide_secrets_in(self, data: Any) -> None:
+    def _hide_secrets_in(self, data: Any) -> None:
         """Hide what stands under a name such as password or api_key, at any depth of ``data``."""
         if isinstance(data, Mapping):
             for name, value in data.items():
                 if SECRET_NAME.search(str(name)):
                     self.hide([value])
-                self.hide_secrets_in(value)
+                self._hide_secrets_in(value)
         elif isinstance(data, (list, tuple)):
             for value in data:
-                self.hide_secrets_in(value)
+                self._hide_secrets_in(value)
 
     @contextmanager
     def reporting_errors(self) -> Iterator[None]:

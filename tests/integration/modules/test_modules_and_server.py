@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,7 +43,7 @@ def do(api: httpx.Client, run_module: RunModule) -> Do:
 
     def run(name: str, /, check_mode: bool = False, **arguments: Any) -> Result:
         connection = {"url": str(api.base_url), "token": TOKEN, "timeout": 30}
-        return run_module(name, check_mode=check_mode, **connection, **arguments)
+        return run_module(name, check_mode=check_mode, **{**connection, **arguments})
 
     return run
 
@@ -62,7 +65,7 @@ def test_plugins_are_switched_and_executed_once_for_each_key(do: Do) -> None:
     refused = do("flexcore_plugin_execute", check_mode=True, id="simple-processor")
     assert (refused["failure"], refused["http_status"]) == ("api_error", 409)
     assert do("flexcore_plugin_execute", id="simple-processor")["http_status"] == 409
-    promised(do, "flexcore_plugin", id="simple-processor", state="enabled", wait=False)
+    promised(do, "flexcore_plugin", id="simple-processor", state="enabled")
     order = {"id": "simple-processor", "operation": "reverse", "data": {"text": "abc"}}
     first = promised(do, "flexcore_plugin_execute", **order, key="turn-abc-1")
     assert first["execution"]["result"]["data"]["text"] == "cba"
@@ -135,3 +138,65 @@ def test_what_the_server_says_of_itself(do: Do) -> None:
     assert do("flexcore_services_info", name="nobody")["services"] == []
     records = do("flexcore_logs", level="info", component="flexcore.executions", source="http", pattern="(?i)execut")
     assert "failed" not in records, records["msg"]
+
+
+def test_a_token_is_made_once_and_revoked(do: Do, tmp_path: Path) -> None:
+    token = {"name": "monitoring", "path": str(tmp_path / "token")}
+    made = promised(do, "flexcore_token", **token, role="viewer")
+    assert "token" not in made
+    own = {"token": "", "token_file": str(tmp_path / "token")}
+    assert do("flexcore_pipeline_info", **own)["pipelines"] == []
+    refused = do("flexcore_node", node_id="core1", state="drained", **own)
+    assert (refused["failure"], refused["http_status"]) == ("http_status", 403)
+    promised(do, "flexcore_token", **token, role="operator", expires_at="2099-01-01T00:00:00Z")
+    promised(do, "flexcore_token", name="monitoring", state="absent")
+    assert do("flexcore_pipeline_info", **own)["http_status"] == 401
+
+
+def test_a_package_is_installed_replaced_and_removed(do: Do, tmp_path: Path) -> None:
+    first, second = (greeter(tmp_path, version) for version in ("1.0.0", "1.1.0"))
+    promised(do, "flexcore_plugin", src=first)
+    executed = do("flexcore_plugin_execute", id="greeter", data={"name": "Ada"})
+    assert executed["execution"]["result"]["data"] == {"said": "Hello, Ada, from 1.0.0"}
+    promised(do, "flexcore_plugin", src=second, state="enabled")
+    promised(do, "flexcore_plugin", id="greeter", state="disabled")
+    (found,) = do("flexcore_plugin_info", id="greeter")["plugins"]
+    assert (found["version"], found["status"]) == ("1.1.0", "inactive")
+    promised(do, "flexcore_plugin", id="greeter", state="absent")
+    assert do("flexcore_plugin_info", id="greeter")["plugins"] == []
+
+
+def greeter(directory: Path, version: str) -> str:
+    """A package of a plugin with one command."""
+    manifest = f"""
+id = "greeter"
+name = "Greeter"
+version = "{version}"
+type = "processor"
+description = "Greets people"
+entry_point = "greeter:Greeter"
+
+[commands.greet]
+description = "Say hello"
+default = true
+
+[commands.greet.parameters]
+type = "object"
+required = ["name"]
+properties = {{ name = {{ type = "string" }} }}
+"""
+    code = f"""
+class Greeter:
+    def __init__(self, configuration):
+        pass
+
+    def greet(self, name):
+        return {{"said": f"Hello, {{name}}, from {version}"}}
+"""
+    path = directory / f"greeter-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in {"flexcore-plugin.toml": manifest, "greeter.py": code}.items():
+            member = tarfile.TarInfo(f"greeter/{name}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return str(path)
