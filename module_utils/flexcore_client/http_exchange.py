@@ -56,7 +56,7 @@ class HttpExchange:
                 # Closed on the way, so it may have been read: only what changes nothing is sent again.
                 if kept.network.answered or request.method != "GET":
                     raise
-        return await self._over(self._open(progress), request, progress, max_body_bytes)
+        return await self._over(await self._open(progress), request, progress, max_body_bytes)
 
     async def close(self) -> None:
         """See Exchange."""
@@ -65,10 +65,13 @@ class HttpExchange:
         # Transports close in a later turn of the event loop, and a loop that ends before it leaves them open.
         await asyncio.sleep(0)
 
-    def _open(self, progress: Progress) -> _Way:
+    async def _open(self, progress: Progress) -> _Way:
         network = Network(progress)
         if self._proxy is None:
-            return _Way(network, httpcore.AsyncHTTPConnection(self._origin, self._tls, network_backend=network))
+            stream = await network.connect_tcp(self._address.host, self._address.port)
+            if self._tls is not None:
+                stream = await stream.start_tls(self._tls, self._address.host)
+            return _Way(network, httpcore.AsyncHTTP11Connection(self._origin, stream))
         proxy = urlsplit(self._proxy.url)
         login = None
         if proxy.username:
@@ -125,10 +128,10 @@ class HttpExchange:
 
 @dataclass(frozen=True)
 class _Way:
-    """A connection as httpcore sees it, and as the network does. One through a proxy is a pool of one."""
+    """A connection as the network sees it, and as httpcore does, to which one through a proxy is a pool of one."""
 
     network: Network
-    connection: httpcore.AsyncHTTPConnection | httpcore.AsyncHTTPProxy
+    connection: httpcore.AsyncHTTP11Connection | httpcore.AsyncHTTPProxy
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def tls_context(tls: TlsOptions, scheme: str) -> ssl.SSLContext | None:
         context = ssl.create_default_context(cafile=tls.ca_path)
     except OSError as error:
         raise InputError(f"ca_path {tls.ca_path} cannot be used: {_reason(error, 'holds no certificate')}") from None
+    context.set_alpn_protocols(["http/1.1"])
     if not tls.validate:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
