@@ -194,7 +194,7 @@ class Outcome:
 class Supervisor:
     """The process. `user` runs it as somebody else, with the system's interpreter and our libraries."""
 
-    def __init__(self, path: Path, *arguments: str, user: int | None = None) -> None:
+    def __init__(self, path: Path, *arguments: str, user: int | None = None, allow: int | None = None) -> None:
         self.path = path
         self.user = os.geteuid() if user is None else user
         program = [sys.executable]
@@ -205,7 +205,7 @@ class Supervisor:
             [
                 *program,
                 *("-m", "flexcore.infrastructure.sandbox.supervisor", "--listen", str(path)),
-                *("--allow-user", str(os.geteuid()), *arguments),
+                *("--allow-user", str(os.geteuid() if allow is None else allow), *arguments),
             ],
             cwd="/",
             env={
@@ -227,8 +227,12 @@ class Supervisor:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise
                 select.select([], [], [], 0.02)
-            else:
+                continue
+            try:
                 return Server(connection)
+            except (EOFError, ConnectionResetError):
+                connection.close()
+                raise
 
     def descendants(self) -> set[int]:
         """Every process below it."""

@@ -18,6 +18,7 @@ _SDK: Final = str(Path(flexcore_plugin.__file__).parent)
 def main(descriptor: int) -> NoReturn:
     """Confine what is to be confined and serve; errors before that are the supervisor's to know."""
     supervisor = socket.socket(fileno=descriptor)
+    os.umask(0o022)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     purpose: dict[str, Any] = json.loads(supervisor.recv(LONGEST_MESSAGE))

@@ -120,6 +120,15 @@ class ControlGroups:
             raise
         return group
 
+    def is_in_use(self, controller: str) -> bool:
+        """Say whether a process is in a group of this controller now."""
+        return any(
+            file.read_text()
+            for hierarchy in self._hierarchies
+            if controller in hierarchy.controllers
+            for file in hierarchy.base.glob("[0-9]*/cgroup.procs")
+        )
+
     def close(self) -> bool:
         """Remove what we made; False if some of it can't be removed yet."""
         removed = [_remove_tree(hierarchy.base) for hierarchy in self._hierarchies]

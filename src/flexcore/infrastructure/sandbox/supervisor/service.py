@@ -15,7 +15,7 @@ from typing import Final
 from flexcore.infrastructure.sandbox.launcher import linux
 from flexcore.infrastructure.sandbox.supervisor.control_groups import ControlGroups
 from flexcore.infrastructure.sandbox.supervisor.measures import prove
-from flexcore.infrastructure.sandbox.supervisor.supervisor import IdleLimits, Supervisor
+from flexcore.infrastructure.sandbox.supervisor.supervisor import IdleLimits, Supervisor, reap
 from flexcore.infrastructure.telemetry.service_manager import notify
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -51,11 +51,12 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     groups = ControlGroups()
-    measures = await prove(groups)
-    for measure in measures:
+    loop.add_signal_handler(signal.SIGCHLD, reap)
+    supervisor = Supervisor(groups, idle)
+    supervisor.measures = await prove(supervisor)
+    for measure in supervisor.measures:
         if not measure.enforced:
             _logger.warning("%s is not enforced: %s", measure.name, measure.detail)
-    supervisor = Supervisor(groups, measures, idle)
     if peer is not None:
         supervisor.accept(peer, on_close=ended.set)
     if listener is not None:

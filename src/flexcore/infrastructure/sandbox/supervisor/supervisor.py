@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -73,9 +73,9 @@ class _Plugin:
 class Supervisor:
     """Serves any number of connections until it is closed."""
 
-    def __init__(self, groups: ControlGroups, measures: Sequence[Measure], idle: IdleLimits = IdleLimits()) -> None:
-        self._groups = groups
-        self._measures = tuple(measures)
+    def __init__(self, groups: ControlGroups, idle: IdleLimits = IdleLimits()) -> None:
+        self.groups = groups
+        self.measures: tuple[Measure, ...] = ()
         self._idle = idle
         self._loop = asyncio.get_running_loop()
         self._connections: dict[Connection, Callable[[], None] | None] = {}
@@ -88,7 +88,16 @@ class Supervisor:
         """Serve a server's connection; `on_close` is called when it is over."""
         connection = Connection(peer, received=self._received, closed=self._closed)
         self._connections[connection] = on_close
-        connection.send(Hello(measures=self._measures))
+        connection.send(Hello(measures=self.measures))
+
+    def launcher_of(self, key: str) -> int:
+        """Give the process id of a plugin's launcher; raises KeyError."""
+        return self._current[key].server.pid
+
+    def retire(self, key: str) -> None:
+        """Stop a plugin's fork server once its executions have ended."""
+        if (found := self._current.get(key)) is not None:
+            self._retire(found)
 
     def close(self) -> None:
         """Kill everything, wait for it, and remove what was made."""
@@ -100,7 +109,7 @@ class Supervisor:
             server.wait()
         deadline = time.monotonic() + _KILL_SECONDS / 2
         # What launchers leave behind becomes ours, and was killed with them.
-        while (_children_are_left() or not self._groups.close()) and time.monotonic() < deadline:
+        while (reap() or not self.groups.close()) and time.monotonic() < deadline:
             time.sleep(_CLOSING_SECONDS)
 
     # What servers ask for.
@@ -117,8 +126,7 @@ class Supervisor:
             case Warm():
                 self._warm(connection, message)
             case Retire():
-                if (found := self._current.get(message.key)) is not None:
-                    self._retire(found)
+                self.retire(message.key)
             case _:
                 assert_never(message)
 
@@ -137,7 +145,7 @@ class Supervisor:
         begun = time.monotonic()
         try:
             plugin = self._plugin(start.plugin, start.limits)
-            group = self._groups.create(start.limits)
+            group = self.groups.create(start.limits)
             files = group.open()
         except OSError as error:
             for descriptor in descriptors:
@@ -165,7 +173,7 @@ class Supervisor:
         """Find the fork server of a plugin, or start one; raises OSError."""
         found = self._current.get(wanted.key)
         if found is None:
-            server = ForkServer(wanted, limits, self, memory_limited=self._groups.limits_memory)
+            server = ForkServer(wanted, limits, self, memory_limited=self.groups.limits_memory)
             found = self._plugins[server] = self._current[wanted.key] = _Plugin(server)
             found.timer = self._loop.call_later(_IMPORT_SECONDS, self._import_hangs, found)
         elif found.server.is_ready and found.timer is not None:
@@ -288,7 +296,8 @@ def _reason(error: OSError) -> str:
     return f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
 
 
-def _children_are_left() -> bool:
+def reap() -> bool:
+    """Bury the children that ended; says whether any lives. What launchers leave behind is among them."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
