@@ -18,7 +18,7 @@ from flexcore.application.plugin_codes import NodePlugins
 from flexcore.application.plugin_packages import PackageFile, PackageShelf, PackageStore
 from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.ports import LiveChannel, NewId, PluginCode, PluginRequest, PluginRunner
-from flexcore.domain.errors import ExecutionFailure, FlexCoreError, NotInstallable, Unavailable
+from flexcore.domain.errors import ExecutionFailure, FlexCoreError, NotInstallable, TooBusy, Unavailable
 from flexcore.domain.manifest import HEALTH
 from flexcore.domain.plugin import Plugin
 
@@ -108,7 +108,7 @@ class PluginInstallation:
     async def follow(self) -> None:
         """Do what the event log says, for ever."""
         while True:
-            with suppress(Unavailable):
+            with suppress(Unavailable, TooBusy):
                 await self.look()
             await wait_at_most(self._changed, LOOK_SECONDS)
 

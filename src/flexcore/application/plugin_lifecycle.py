@@ -133,18 +133,21 @@ class PluginLifecycle:
             for offer in plan(wanted, await self._registry.all(), source.offers):
                 each = await source.get(offer)
                 ready.append(_Ready(each.release, await self._installation.prepare(each.package)))
-            outcome = await self._record(ready, request, decide)
+            outcome = await self._record(source, ready, request, decide)
         except BaseException:
             await self._installation.abandon([each.code for each in ready])
             raise
         await self._installation.serve([each.code for each in ready])
         return outcome
 
-    async def _record(self, ready: Sequence[_Ready], request: Request, decide: Decide) -> Outcome:
+    async def _record(self, source: Source, ready: Sequence[_Ready], request: Request, decide: Decide) -> Outcome:
         """Register what is ready, the wanted one last, unless somebody was quicker with something else."""
         *others, wanted = ready
         plugin_id = wanted.release.manifest.id
+        prepared = {each.release.manifest.id for each in ready}
         for _ in range(DECISION_ATTEMPTS):
+            if not {each.id for each in plan(source.wanted, await self._registry.all(), source.offers)} <= prepared:
+                raise Conflict(f"plugins that '{plugin_id}' depends on were removed meanwhile; try again")
             events: list[NewEvent] = []
             for other in others:
                 state, version = await self._registry.read(other.release.manifest.id)

@@ -18,7 +18,7 @@ from flexcore.application.plugin_lifecycle import PluginLifecycle
 from flexcore.application.plugin_registry import PluginRegistry
 from flexcore.application.plugin_sources import PackageSources
 from flexcore.application.ports import LiveChannel, NewId, PluginCodes, PluginRunner
-from flexcore.domain.errors import Unavailable
+from flexcore.domain.errors import FlexCoreError, Unavailable
 from flexcore.infrastructure.marketplace.sources import open_marketplace
 from flexcore.infrastructure.packages.shelf import DirectoryShelf
 from flexcore.infrastructure.postgres.database import Database
@@ -95,7 +95,7 @@ class PluginServices:
         What is not possible yet, without the database or the directory of plugins, is done as soon as it is.
         """
         ready = await self._opened()
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(FlexCoreError):
             await self.registry.register_builtins()
             if ready:
                 await self._installation.load()

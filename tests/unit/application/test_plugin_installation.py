@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,10 @@ class Shelf:
         if path.name == "package":
             return next(reversed(self._store.packages.values()))
         plugin_id, _, version = path.name.rpartition("-")
-        return PackageFile(path, manifest(plugin_id, version), path.name, 1)
+        described = manifest(plugin_id, version)
+        if plugin_id == "needy":
+            described = replace(described, dependencies={"a": ">=1"})
+        return PackageFile(path, described, path.name, 1)
 
     async def unpack(self, package: PackageFile) -> PluginCode:
         code = PluginCode(package.manifest, package.digest, Path("/shelf", package.digest))
@@ -221,6 +225,23 @@ async def test_who_was_slower_is_refused(log: Log, nodes: tuple[Node, Node]) -> 
     assert (one.runs("a"), two.runs("a")) == (None, "a-2.0")
     await one.installation.look()
     assert (one.runs("a"), set(one.shelf.unpacked)) == ("a-2.0", {"a-1.0", "a-2.0"})
+
+
+async def test_a_dependency_that_goes_meanwhile_is_missed(log: Log, nodes: tuple[Node, Node]) -> None:
+    one, two = nodes
+    await one.add("a-1.0")
+    await one.add("needy-1.0")
+    assert [each.requires for each in await one.registry.all() if each.id == "needy"] == [{"a": ">=1"}]
+    await one.lifecycle.remove(RemovePlugin("needy"), Request("c"))
+
+    async def removes(request: PluginRequest) -> PluginResult:
+        await two.lifecycle.remove(RemovePlugin("a"), Request("c"))
+        return PluginResult(True, {})
+
+    one.runner.run = removes  # type: ignore[method-assign]
+    with pytest.raises(NotInstallable, match="'a' is not installed"):
+        await one.add("needy-1.0")
+    assert [each.id for each in await one.registry.all()] == ["builtin"]
 
 
 async def test_a_node_where_it_does_not_answer_says_why_and_tries_again(

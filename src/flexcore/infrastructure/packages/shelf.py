@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from flexcore.application.plugin_packages import PackageFile
 from flexcore.application.ports import PluginCode
-from flexcore.domain.errors import Unavailable
+from flexcore.domain.errors import InvalidInput, Unavailable
 from flexcore.domain.manifest import PluginManifest
 from flexcore.infrastructure.packages.archive import BOUNDS, Bounds
 from flexcore.infrastructure.packages.manifest_file import FILE_NAME, parse_manifest
@@ -104,7 +104,8 @@ class DirectoryShelf:
             if (place / INSTALLED).read_text() != digest:
                 return None
             return _code(parse_manifest((place / FILE_NAME).read_bytes()), digest, place)
-        except FileNotFoundError:
+        except (FileNotFoundError, InvalidInput):
+            # What an earlier release took for a manifest need not be one for this one; unpacking it anew says why.
             return None
 
     def _clean(self, keep: set[Path]) -> None:
