@@ -4,6 +4,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -175,8 +176,9 @@ class FileTarget:
             raise self._refused(error) from None
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
-        self._part.unlink(missing_ok=True)
+        """Leave nothing behind, as far as anything could be begun."""
+        with suppress(OSError):
+            self._part.unlink()
 
     def _refused(self, error: OSError) -> OperationFailed:
         return OperationFailed(
