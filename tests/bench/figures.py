@@ -1,7 +1,7 @@
 """The one form in which a benchmark prints a figure."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 RUNS = 5
 
@@ -12,6 +12,15 @@ def alternate(
     """Measure both sides `runs` times in turn, so that a busy minute of the machine hits both."""
     pairs = [(ours(), peer()) for _ in range(runs)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+async def in_turn(sides: Mapping[str, Callable[[], Awaitable[float]]], runs: int = RUNS) -> dict[str, list[float]]:
+    """Measure any number of sides `runs` times in turn; gives the figures of each by its name."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, measure in sides.items():
+            figures[name].append(await measure())
+    return figures
 
 
 def print_figure(

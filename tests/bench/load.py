@@ -29,8 +29,17 @@ def requests_per_second(url: str) -> float:
 
 def post_events(url: str, token: str, *, seconds: int) -> Measured:
     """Append events over 64 connections, each waiting for its answer; raises RuntimeError when one was no success."""
-    script = Path(__file__).with_name("post_events.lua")
-    command = [_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url, "--", token]
+    return _post("post_events.lua", url, token, connections=CONNECTIONS, seconds=seconds)
+
+
+def post_executions(url: str, token: str, *, connections: int, seconds: int) -> Measured:
+    """Execute a plugin over some connections, each waiting for its answer; raises RuntimeError as above."""
+    return _post("execute.lua", url, token, connections=connections, seconds=seconds)
+
+
+def _post(script: str, url: str, token: str, *, connections: int, seconds: int) -> Measured:
+    path = Path(__file__).with_name(script)
+    command = [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(path), url, "--", token]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     figures = json.loads(output.splitlines()[-1])
     if figures["not_successful"] or figures["broken"]:

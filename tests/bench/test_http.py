@@ -9,35 +9,18 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from flexcore.infrastructure.postgres.access import PostgresAccess
-from flexcore.infrastructure.postgres.migrate import migrate
 from tests.bench.figures import alternate, print_figure
+from tests.bench.flexcore import served
 from tests.bench.load import pin_to_first_cpu, requests_per_second
-from tests.integration.server.flexcore_process import running
-from tests.servers import PostgresServer, RedisServer, free_port, serving, wait_until
+from tests.servers import free_port, wait_until
 
 
 @pytest.fixture(scope="module")
 def flexcore_url() -> Iterator[str]:
     """Base URL of a healthy FlexCore with its own PostgreSQL and Redis."""
-    with serving(PostgresServer()) as postgres, serving(RedisServer()) as redis:
-        postgres.create_roles()
-        postgres.create_database("flexcore")
-        owner, runtime, login = postgres.login("flexcore_owner"), postgres.login("flexcore"), redis.login()
-        migrate(PostgresAccess(owner.host, owner.port, "flexcore", owner.user, owner.password), runtime.user)
-        environ = {
-            "POSTGRES_HOST": runtime.host,
-            "POSTGRES_PORT": str(runtime.port),
-            "POSTGRES_PASSWORD": runtime.password,
-            "REDIS_HOST": login.host,
-            "REDIS_PORT": str(login.port),
-            "REDIS_USERNAME": login.user,
-            "REDIS_PASSWORD": login.password,
-        }
-        with running(environ) as process, process.client() as client:
-            wait_until(lambda: client.get("/health/ready").is_success, 30, "readiness")
-            pin_to_first_cpu(process.pid)
-            yield process.url
+    with served() as process:
+        pin_to_first_cpu(process.pid)
+        yield process.url
 
 
 @contextlib.contextmanager
