@@ -121,7 +121,9 @@ class FlexCoreDouble:
 
     def _execute(self, seen: Seen, name: str) -> Reply:
         if name not in self.plugins:
-            return problem(404, f"there is no plugin {name}")
+            return problem(404, f"there is no such plugin as {name}")
+        if self.plugins[name]["status"] != "active":
+            return problem(409, f"plugin {name} cannot be executed: its status is inactive")
         body, key = seen.json, seen.headers.get("idempotency-key", str(uuid.uuid4()))
         if seen.query.get("async") != "true":
             return Reply({"execution_id": "x", "status": "completed", "result": {"success": True, "data": {}}})
