@@ -73,6 +73,19 @@ class LabHost:
 
         With `check` a failure is an AssertionError with the output. An unreachable host gives exit code 255.
         """
+        done = subprocess.run(
+            [*self.ssh(), command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{self.name}: `{command}` failed: {done.stdout}{done.stderr}"
+        return done
+
+    def ssh(self) -> list[str]:
+        """The command line, but for the command, that runs one on the host as `deploy`."""
         ssh = self.lab.directory / "ssh"
         options = {
             "BatchMode": "yes",
@@ -88,20 +101,8 @@ class LabHost:
             "StrictHostKeyChecking": "yes",
             "UserKnownHostsFile": f"{ssh}/known_hosts",
         }
-        done = subprocess.run(
-            [
-                "ssh",
-                *(word for name, value in options.items() for word in ("-o", f"{name}={value}")),
-                *("-i", f"{ssh}/id_ed25519", f"deploy@{self.address}", command),
-            ],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert not check or done.returncode == 0, f"{self.name}: `{command}` failed: {done.stdout}{done.stderr}"
-        return done
+        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        return ["ssh", *words, "-i", f"{ssh}/id_ed25519", f"deploy@{self.address}"]
 
     def answers(self) -> bool:
         """Whether the host lets `deploy` in and runs a command."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.contract import PLUGINS_DIRECTORY, PRIVATE_PLACES, SANDBOX_SOCKET, SANDBOX_UNIT
+from tests.infra.contract import NODE, PLUGINS_DIRECTORY, PRIVATE_PLACES, SANDBOX_SOCKET, SANDBOX_UNIT
 from tests.infra.node import Node
 
 pytestmark = pytest.mark.unit(SANDBOX_UNIT)
@@ -71,3 +71,12 @@ def test_what_runs_plugins_can_read_their_code_and_write_none(sandbox: dict[str,
 
 def test_what_runs_plugins_reads_nothing_of_the_servers(sandbox: dict[str, Any]) -> None:
     assert sandbox["readable"] == []
+
+
+def test_the_host_enforces_what_the_inventory_asks_for(node: Node, http: dict[str, Any]) -> None:
+    status = http["known"][NODE]["body"]["sandbox"]
+    assert status["mode"] == node.variables["flexcore_sandbox_mode"]
+    assert status["problem"] is None
+    assert status["measures"]
+    missing = {measure["name"]: measure["detail"] for measure in status["measures"] if not measure["enforced"]}
+    assert status["mode"] == "enforced" or missing == {}

@@ -33,9 +33,7 @@ def network(pid):
 def collect(pid, socket, plugins, private):
     """Facts about the unit with the main process `pid`, its `socket`, the directory `plugins` and `private` places."""
     account = pwd.getpwnam(USER)
-    # What begins with a dot is where the server unpacks, and nobody else looks.
-    walked = [step for step in os.walk(plugins) if "/." not in step[0]]
-    entries = [place for root, _, files in walked for place in (root, *(f"{root}/{name}" for name in files))]
+    entries = [place for root, _, files in os.walk(plugins) for place in (root, *(f"{root}/{name}" for name in files))]
     return {
         "shell": account.pw_shell,
         "groups": subprocess.check_output(["/usr/bin/id", "-nG", USER], text=True).split(),
@@ -45,6 +43,7 @@ def collect(pid, socket, plugins, private):
         "socket_directory": described(str(pathlib.Path(socket).parent)),
         "plugins": described(plugins),
         "writable": [place for place in entries if permitted("-w", place)],
-        "unreadable": [place for place in entries if not permitted("-r", place)],
+        # What begins with a dot is the server's own: where it unpacks, and that it has.
+        "unreadable": [place for place in entries if "/." not in place and not permitted("-r", place)],
         "readable": [place for place in private if permitted("-r", place)],
     }

@@ -85,6 +85,8 @@ def test_flexcore_takes_the_configuration_of_plugins(tmp_path: Path) -> None:
     )
     file.write_text(role.text("config.yaml.j2"))
     settings = load(file, {}, required=()).settings
+    assert (settings.sandbox.mode, settings.sandbox.socket) == ("strict", "/run/flexcore-sandbox/supervisor.sock")
+    assert settings.sandbox.network == {"postgres-processor": ["db.example.org:5432"]}
     assert (settings.plugins.directory, settings.plugins.require_signature) == ("/var/lib/flexcore-plugins", True)
     assert settings.marketplace.source == "https://plugins.example.org/index"
     assert settings.marketplace.trusted_keys == {"release": f"{'A' * 43}="}
