@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import logging
 import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -84,7 +85,8 @@ from flexcore.presentation.http.routes.services import ServiceRoutes
 from flexcore.presentation.http.routes.status import StatusRoutes
 from flexcore.presentation.http.routes.tokens import TokenRoutes
 from flexcore.presentation.http.routes.users import UserRoutes
-from flexcore.presentation.http.server import Server, TlsFiles, bind
+from flexcore.presentation.http.server import Server, bind
+from flexcore.presentation.http.tls import TlsFiles
 from flexcore.presentation.http.uploads import PackageUploads
 from flexcore.settings import Settings
 from flexcore.wiring import (
@@ -127,6 +129,7 @@ def serve(configuration: Configuration) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code; raises ListenError."""
     settings = configuration.settings
     tls = _tls(settings)
+    context = None if tls is None else tls.context()
     listener = bind(settings.http.host, settings.http.port)
     buffer = LogBuffer(settings.logs.buffer_records)
     logs.install(
@@ -138,19 +141,30 @@ def serve(configuration: Configuration) -> int:
     for line in configuration.unused():
         _logger.warning(line)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(configuration, buffer, listener, tls))
+        return runner.run(_serve(configuration, buffer, listener, tls, context))
 
 
-async def _serve(configuration: Configuration, buffer: LogBuffer, listener: socket.socket, tls: TlsFiles | None) -> int:
+async def _serve(
+    configuration: Configuration,
+    buffer: LogBuffer,
+    listener: socket.socket,
+    tls: TlsFiles | None,
+    context: ssl.SSLContext | None,
+) -> int:
     settings = configuration.settings
-    url = _url(listener, tls, settings.node_id)
+    url = _url(listener, context, settings.node_id)
+    if context is None and settings.auth.mode == "token" and not _loopback(listener):
+        _logger.warning(
+            "tokens and passwords pass the network unencrypted: set http.tls_cert_file and http.tls_key_file, "
+            "or let something that speaks TLS stand before FlexCore"
+        )
     async with _runtime(configuration, buffer, url) as runtime:
         tune_collector()
         lifecycle = Lifecycle(
             Server(
                 runtime.app,
                 listener,
-                tls,
+                context,
                 new_id=new_id,
                 on_listening=lambda: _announce(runtime.node, url),
             ),
@@ -158,6 +172,7 @@ async def _serve(configuration: Configuration, buffer: LogBuffer, listener: sock
             runtime.monitor,
             drain_seconds=settings.drain_seconds,
             on_stopping=lambda: _tell_service_manager("STOPPING=1"),
+            on_reload=lambda: None if tls is None or context is None else tls.reload(context),
         )
         ended_in_order = await lifecycle.run()
     _logger.info("stopped")
@@ -402,9 +417,7 @@ def _tls(settings: Settings) -> TlsFiles | None:
     certificate, key = settings.http.tls_cert_file, settings.http.tls_key_file
     if certificate is None or key is None:
         return None
-    tls = TlsFiles(Path(certificate), Path(key))
-    tls.check()
-    return tls
+    return TlsFiles(Path(certificate), Path(key))
 
 
 def _itself(node: Node, monitor: HealthMonitor, url: str) -> ServiceView:
@@ -422,7 +435,11 @@ def _dependencies_up(monitor: HealthMonitor) -> dict[str, bool]:
     return {name: found.status is Status.HEALTHY for name, found in monitor.snapshot().components.items()}
 
 
-def _url(listener: socket.socket, tls: TlsFiles | None, node_id: str) -> str:
+def _loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _url(listener: socket.socket, tls: ssl.SSLContext | None, node_id: str) -> str:
     """Return the address to reach this node at; one that listens everywhere goes by its name."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from flexcore.domain.errors import FieldError, InvalidInput
 
-_TYPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
+TYPE_NAME: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
+_TYPE_NAME = re.compile(TYPE_NAME)
 _MAX_AGGREGATE_ID = 255
 
 

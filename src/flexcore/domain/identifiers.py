@@ -1,11 +1,13 @@
 """Rules for the names that callers choose. Every other id is a UUIDv7, made by the callable given to the use cases."""
 
 import re
+from typing import Final
 
 from flexcore.domain.errors import InvalidInput
 
 # A plugin id is a path segment of the API, and so can't be the name of a route beside it.
-_PLUGIN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+PLUGIN_ID: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_PLUGIN_ID = re.compile(PLUGIN_ID)
 _ROUTE_NAMES = frozenset({"execute"})
 
 

@@ -34,6 +34,11 @@ class Argon2Passwords:
         self._waiting = 0
         self._nobody: str | None = None
 
+    def check_room(self) -> None:
+        """Raise TooBusy if no more may wait."""
+        if self._waiting >= MAX_WAITING:
+            raise TooBusy("too many passwords are being checked; try again shortly", 2)
+
     async def hash(self, password: str) -> str:
         """Hash a password; raises TooBusy."""
         return await self._run(self._hasher.hash, password)
@@ -59,8 +64,7 @@ class Argon2Passwords:
         return self._nobody
 
     async def _run(self, work: Callable[..., Result], *arguments: object) -> Result:
-        if self._waiting >= MAX_WAITING:
-            raise TooBusy("too many passwords are being checked; try again shortly", 2)
+        self.check_room()
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)

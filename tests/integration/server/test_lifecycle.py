@@ -1,5 +1,6 @@
 """Start and stop of the process: signals, drain, sockets, TLS, the service manager."""
 
+import contextlib
 import signal
 import socket
 import ssl
@@ -131,11 +132,15 @@ def test_a_setting_without_effect_is_one_warning(environ: dict[str, str], tmp_pa
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_certificate(cert, key)
+    return cert, key
+
+
+def make_certificate(cert: Path, key: Path, *more: str) -> None:
     subject = ["-subj", "/CN=flexcore", "-addext", "subjectAltName=IP:127.0.0.1"]
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", *(more or ("-nodes",))]
     command = ["openssl", "req", "-x509", *kind, "-keyout", str(key), "-out", str(cert), "-days", "2", *subject]
     subprocess.run(command, check=True, capture_output=True)
-    return cert, key
 
 
 def test_tls_is_served_with_the_configured_certificate(environ: dict[str, str], certificate: tuple[Path, Path]) -> None:
@@ -146,6 +151,60 @@ def test_tls_is_served_with_the_configured_certificate(environ: dict[str, str], 
         trust = ssl.create_default_context(cafile=str(cert))
         with httpx.Client(base_url=url, verify=trust, trust_env=False) as api:
             assert api.get("/health/live").status_code == 200
+        for oldest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            trust.minimum_version = trust.maximum_version = oldest
+            with tls_connection(url, trust) as connection:
+                assert connection.version() == oldest.name.replace("_", ".")
+                assert connection.cipher()[0].startswith(("ECDHE", "TLS_"))
+        trust.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            trust.minimum_version = trust.maximum_version = ssl.TLSVersion.TLSv1_1
+        with pytest.raises(ssl.SSLError), tls_connection(url, trust):
+            pass
+
+
+@contextlib.contextmanager
+def tls_connection(url: str, trust: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    address = httpx.URL(url)
+    with (
+        socket.create_connection((address.host, address.port or 0), timeout=10) as plain,
+        trust.wrap_socket(plain, server_hostname=address.host) as encrypted,
+    ):
+        yield encrypted
+
+
+def test_a_renewed_certificate_is_taken_at_sighup_and_a_broken_one_is_not(
+    environ: dict[str, str], certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    tls = {"FLEXCORE_TLS_CERT_FILE": str(cert), "FLEXCORE_TLS_KEY_FILE": str(key)}
+    with running(environ | tls) as flexcore:
+        url = flexcore.wait_for_log("listening on https://")["fields"]["url"]
+
+        def served() -> str:
+            address = httpx.URL(url)
+            return ssl.get_server_certificate((address.host, address.port or 0), timeout=10)
+
+        first = served()
+        make_certificate(cert, key)
+        renewed = cert.read_text()
+        assert served() == first
+        flexcore.signal(signal.SIGHUP)
+        flexcore.wait_for_log("loaded the TLS certificate again")
+        assert served() == renewed != first
+        cert.write_text("nothing")
+        flexcore.signal(signal.SIGHUP)
+        flexcore.wait_for_log("cannot serve TLS with http.tls_cert_file")
+        assert served() == renewed
+
+
+def test_a_token_on_an_open_wire_is_one_warning(environ: dict[str, str], certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    tls = {"FLEXCORE_TLS_CERT_FILE": str(cert), "FLEXCORE_TLS_KEY_FILE": str(key)}
+    for variables, warnings in (({}, 1), (tls, 0)):
+        with running(environ | variables | {"FLEXCORE_HOST": "0.0.0.0"}) as flexcore:  # noqa: S104 - what it is about
+            flexcore.wait_for_log("listening on ")
+            assert sum("unencrypted" in line["message"] for line in flexcore.log) == warnings
 
 
 def test_tls_files_that_do_not_work_are_one_line(
@@ -154,11 +213,15 @@ def test_tls_files_that_do_not_work_are_one_line(
     cert, key = certificate
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("no certificate")
+    other_cert, other_key = tmp_path / "other_cert.pem", tmp_path / "other_key.pem"
+    make_certificate(other_cert, other_key, "-passout", "pass:secret")
     token = {"FLEXCORE_API_TOKEN": "t" * 24}
     for first, second, expected in (
         (tmp_path / "none.pem", key, "cannot read http.tls_cert_file"),
         (garbage, key, "not a PEM certificate with its key"),
         (cert, cert, "not a PEM certificate with its key"),
+        (other_cert, key, "the key is not that of the certificate"),
+        (other_cert, other_key, "the key is encrypted with a password"),
     ):
         tls = {"FLEXCORE_TLS_CERT_FILE": str(first), "FLEXCORE_TLS_KEY_FILE": str(second)}
         ended = run_command("serve", environ=environ | token | tls)

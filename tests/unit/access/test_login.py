@@ -7,7 +7,7 @@ import pytest
 from flexcore.application.access.accounts import Credentials
 from flexcore.application.access.login import Login, Subject, network
 from flexcore.domain.access import Role
-from flexcore.domain.errors import TooManyAttempts, Unauthenticated
+from flexcore.domain.errors import TooBusy, TooManyAttempts, Unauthenticated
 from flexcore.infrastructure.passwords import Argon2Passwords
 
 pytestmark = pytest.mark.anyio
@@ -25,10 +25,15 @@ class World:
         self.asked: list[str] = []
         self.wait = 0.0
         self.disabled = False
+        self.full = False
 
     async def credentials(self, name: str) -> Credentials | None:
         self.asked.append("credentials")
         return Credentials("u1", "ada", Role.VIEWER, self.disabled, "hash", 7) if name == "ada" else None
+
+    def check_room(self) -> None:
+        if self.full:
+            raise TooBusy("full")
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         self.asked.append("verify")
@@ -84,6 +89,13 @@ async def test_who_has_to_wait_is_told_from_memory(login: Login, world: World) -
             await login.login("ada", "right", "192.0.2.1")
         assert 1 <= refused.value.retry_after_seconds <= 31
     assert world.asked == ["begin"]
+
+
+async def test_who_finds_no_room_has_not_failed(login: Login, world: World) -> None:
+    world.full = True
+    with pytest.raises(TooBusy):
+        await login.login("ada", "right", "192.0.2.1")
+    assert world.asked == []
 
 
 async def test_what_was_typed_as_a_name_is_kept_nowhere(login: Login, world: World) -> None:

@@ -130,6 +130,10 @@ class PasswordHasher(Protocol):
         """Hash a password; raises TooBusy."""
         ...
 
+    def check_room(self) -> None:
+        """Raise TooBusy if as many passwords wait to be compared as may."""
+        ...
+
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Compare, in the same time also for None, which nothing is equal to; raises TooBusy."""
         ...

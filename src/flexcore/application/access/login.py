@@ -98,6 +98,8 @@ class Login:
     async def _check(self, name: str, password: str, source: str | None) -> Credentials | None:
         """Compare a password; takes the same time whether there is such a user or not."""
         user, address = _user(name), Subject(f"source {network(source)}", FREE_FOR_SOURCE, LONGEST_FOR_SOURCE_SECONDS)
+        # Before the attempt is counted: who finds no room has not failed.
+        self._hasher.check_room()
         await self._begin((user, address))
         credentials = await self._store.credentials(name) if re.fullmatch(USER_NAME, name) else None
         right = await self._hasher.verify(None if credentials is None else credentials.password_hash, password)

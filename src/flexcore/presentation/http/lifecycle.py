@@ -22,7 +22,7 @@ _logger = logging.getLogger("flexcore.server")
 
 
 class Lifecycle:
-    """Runs `server` to its end; `on_stopping` is called when the first signal arrives."""
+    """Runs `server` to its end; `on_stopping` is called at the first signal, `on_reload` at every SIGHUP."""
 
     def __init__(
         self,
@@ -32,12 +32,14 @@ class Lifecycle:
         *,
         drain_seconds: int,
         on_stopping: Callable[[], None],
+        on_reload: Callable[[], None],
     ) -> None:
         self._server = server
         self._plugins = plugins
         self._monitor = monitor
         self._drain_seconds = drain_seconds
         self._on_stopping = on_stopping
+        self._on_reload = on_reload
         self._draining: asyncio.Task[None] | None = None
         self._forced = False
 
@@ -56,10 +58,11 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in (*_SIGNALS, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     def _on_signal(self, number: signal.Signals) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from flexcore.domain.identifiers import PLUGIN_ID
 from flexcore.presentation.http.operations import Operation
 from flexcore.presentation.http.problems import MEDIA_TYPE, Problem
 from flexcore.presentation.http.uploads import form_content
@@ -16,7 +17,7 @@ _IDEMPOTENCY_KEY: Final = {
     "in": "header",
     "required": False,
     "description": "The same request again under the same key is done once and answered alike",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[\x21-\x7e]*$"},
 }
 _LAST_EVENT_ID: Final = {
     "name": "Last-Event-ID",
@@ -35,6 +36,10 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
         [*types.values(), Problem], schema_hook=None, ref_template=_REFERENCE
     )
     schema_of = dict(zip(types, schemas, strict=False))
+    for operation in operations:
+        referred = _query_schemas(operation)
+        del referred[operation.query.__name__]
+        components |= referred
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of)
@@ -95,15 +100,20 @@ def _operation(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> di
 
 
 def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    segments = operation.path.split("/")
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "schema": _of_path(segments[segments.index(f"{{{name}}}") - 1])}
         for name in operation.path_parameters
     ]
 
 
+def _of_path(collection: str) -> dict[str, Any]:
+    """Describe what names one of a collection."""
+    return {"type": "string", "pattern": PLUGIN_ID} if collection == "plugins" else {"type": "string"}
+
+
 def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
-    (reference,), components = msgspec.json.schema_components([operation.query], ref_template="{name}")
-    schema = components[reference["$ref"]]
+    schema = _query_schemas(operation).pop(operation.query.__name__)
     parameters = []
     for name, described in schema["properties"].items():
         details = dict(described)
@@ -117,6 +127,12 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
             }
         )
     return parameters
+
+
+def _query_schemas(operation: Operation) -> dict[str, Any]:
+    """Describe the query, and whatever it refers to, by name."""
+    _, components = msgspec.json.schema_components([operation.query], ref_template=_REFERENCE)
+    return components
 
 
 def _responses(operation: Operation, schema_of: dict[int, dict[str, Any]]) -> dict[str, Any]:

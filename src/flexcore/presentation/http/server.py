@@ -5,8 +5,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,29 +22,6 @@ class ListenError(Exception):
     """The server can't listen as it was told to; the text is one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files of the certificate chain and its key."""
-
-    certificate: Path
-    key: Path
-
-    def check(self) -> None:
-        """Raise ListenError unless a server can use them."""
-        for setting, path in (("http.tls_cert_file", self.certificate), ("http.tls_key_file", self.key)):
-            try:
-                path.read_bytes()
-            except OSError as error:
-                raise ListenError(f"cannot read {setting} {path}: {_reason(error)}") from error
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
-        except ssl.SSLError as error:
-            raise ListenError(
-                f"cannot serve TLS with http.tls_cert_file {self.certificate} and http.tls_key_file {self.key}: "
-                f"not a PEM certificate with its key ({error.reason or 'unreadable'})"
-            ) from error
-
-
 class Server(uvicorn.Server):
     """Serves `app` on `listener` until `should_exit` is set; `on_listening` is called once connections are accepted."""
 
@@ -54,7 +29,7 @@ class Server(uvicorn.Server):
         self,
         app: ASGIApp,
         listener: socket.socket,
-        tls: TlsFiles | None,
+        tls: ssl.SSLContext | None,
         *,
         new_id: NewId,
         on_listening: Callable[[], None],
@@ -72,8 +47,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 backlog=_BACKLOG,
                 timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
-                ssl_certfile=None if tls is None else tls.certificate,
-                ssl_keyfile=None if tls is None else tls.key,
+                ssl_context_factory=None if tls is None else lambda *_: tls,
             )
         )
         self._listener = listener

@@ -1,5 +1,6 @@
 """Turns a request's query string and body into the types an operation declares, or into a 400 that names the field."""
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
@@ -15,6 +16,7 @@ from flexcore.presentation.http.problems import HttpError, ProblemField, bad_req
 _AT: Final = re.compile(r" - at `(?P<place>[^`]*)`$")
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>[^`]*)`$")
+_NUMBER: Final = re.compile(r"[+-]?[0-9._]+([eE][+-]?[0-9]+)?")
 _MAX_PARAMETERS: Final = 100
 _KEY: Final = re.compile(rb"[\x21-\x7e]{1,200}")
 
@@ -36,12 +38,34 @@ def decode_query(query_string: bytes, into: type[Struct]) -> Struct:
         if name in values:
             raise _wrong_parameter(name, "given more than once")
         values[name] = value
+    for name in _moments(into):
+        # msgspec would take a number for seconds since 1970.
+        if name in values and _NUMBER.fullmatch(values[name]):
+            raise _wrong_parameter(name, "expected RFC 3339 encoded datetime")
     try:
         return msgspec.convert(values, into, strict=False)
     except msgspec.ValidationError as error:
         wrong = _problem_field(str(error), known=into.__struct_encode_fields__)
         # In a query everything is text, so saying that the value was one helps nobody.
         raise _wrong_parameter(wrong.field, wrong.message.removesuffix(", got str")) from error
+
+
+@functools.cache
+def _moments(kind: type[Struct]) -> frozenset[str]:
+    """Return the names of the parameters that are times."""
+    info = msgspec.inspect.type_info(kind)
+    fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
+    return frozenset(field.encode_name for field in fields if _is_moment(field.type))
+
+
+def _is_moment(info: msgspec.inspect.Type) -> bool:
+    match info:
+        case msgspec.inspect.Metadata():
+            return _is_moment(info.type)
+        case msgspec.inspect.UnionType():
+            return any(_is_moment(kind) for kind in info.types)
+        case _:
+            return isinstance(info, msgspec.inspect.DateTimeType)
 
 
 def in_utc(field: str, moment: datetime | None) -> datetime | None:

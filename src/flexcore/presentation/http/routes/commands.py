@@ -21,6 +21,7 @@ from flexcore.application.commands import (
 )
 from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.domain.access import Role
+from flexcore.domain.identifiers import PLUGIN_ID
 from flexcore.presentation.http.access import check_role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.pipelines import PipelineBody, Reason
@@ -35,6 +36,8 @@ _OF_ADMINS: Final = (RegisterPlugin, RemovePlugin)
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _AggregateId = Annotated[str, Meta(min_length=1, max_length=255)]
+# Checked by the domain, which says it better; here only the document says it.
+PluginName = Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema={"pattern": PLUGIN_ID})]
 
 
 class NothingMore(Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +129,7 @@ class CancelPipelineCommand(CommandBody, frozen=True, tag="CancelPipeline"):
 class RegisterPluginCommand(CommandBody, frozen=True, tag="RegisterPlugin"):
     """Register a plugin that came with FlexCore, or one of the marketplace."""
 
-    aggregate_id: _AggregateId
+    aggregate_id: PluginName
     payload: RegisterPayload = RegisterPayload()
 
     def command(self, request: Request) -> RegisterPlugin:
@@ -138,7 +141,7 @@ class RegisterPluginCommand(CommandBody, frozen=True, tag="RegisterPlugin"):
 class EnablePluginCommand(CommandBody, frozen=True, tag="EnablePlugin"):
     """Let a plugin be executed."""
 
-    aggregate_id: _AggregateId
+    aggregate_id: PluginName
     payload: NothingMore = NothingMore()
 
     def command(self, request: Request) -> EnablePlugin:
@@ -149,7 +152,7 @@ class EnablePluginCommand(CommandBody, frozen=True, tag="EnablePlugin"):
 class DisablePluginCommand(CommandBody, frozen=True, tag="DisablePlugin"):
     """Let a plugin no longer be executed."""
 
-    aggregate_id: _AggregateId
+    aggregate_id: PluginName
     payload: NothingMore = NothingMore()
 
     def command(self, request: Request) -> DisablePlugin:
@@ -160,7 +163,7 @@ class DisablePluginCommand(CommandBody, frozen=True, tag="DisablePlugin"):
 class RemovePluginCommand(CommandBody, frozen=True, tag="RemovePlugin"):
     """Take a plugin away."""
 
-    aggregate_id: _AggregateId
+    aggregate_id: PluginName
     payload: RemovePayload = RemovePayload()
 
     def command(self, request: Request) -> RemovePlugin:
@@ -171,7 +174,7 @@ class RemovePluginCommand(CommandBody, frozen=True, tag="RemovePlugin"):
 class ExecutePluginCommand(CommandBody, frozen=True, tag="ExecutePlugin"):
     """Run one operation of a plugin, on any node; GET executions/{execution_id} tells how it went."""
 
-    aggregate_id: _AggregateId
+    aggregate_id: PluginName
     payload: ExecutePayload = ExecutePayload()
 
     def command(self, request: Request) -> ExecutePlugin:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from flexcore.application.events import MAX_BATCH, MAX_PAGE, EventPage, EventQuery, Events
 from flexcore.application.ports import Appended
 from flexcore.domain.errors import InvalidInput
-from flexcore.domain.events import OWN_AGGREGATES, NewEvent, RecordedEvent
+from flexcore.domain.events import OWN_AGGREGATES, TYPE_NAME, NewEvent, RecordedEvent
 from flexcore.domain.json_object import JsonObject
 from flexcore.presentation.http.idempotency import receipt
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
@@ -23,6 +23,8 @@ MAX_DATA_BYTES: Final = 1024 * 1024
 MAX_METADATA_BYTES: Final = 16 * 1024
 
 _EMPTY: Final = msgspec.Raw(b"{}")
+# Checked by the domain, which says it better; here only the document says it.
+_TypeName = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": TYPE_NAME})]
 _AnObject = Meta(extra_json_schema={"type": "object"})
 _EVENTS = "/api/v1/flexcore/events"
 _Name = Annotated[str, Meta(max_length=255)]
@@ -45,9 +47,9 @@ class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class EventBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A fact to record; `expected_version` is the version its aggregate must have just before, 0 for a new one."""
 
-    type: Annotated[str, Meta(min_length=1, max_length=128)]
+    type: _TypeName
     aggregate_id: Annotated[str, Meta(min_length=1, max_length=255)]
-    aggregate_type: Annotated[str, Meta(min_length=1, max_length=128)]
+    aggregate_type: _TypeName
     data: Annotated[msgspec.Raw, _AnObject] = msgspec.field(default_factory=lambda: _EMPTY)
     metadata: Annotated[msgspec.Raw, _AnObject] = msgspec.field(default_factory=lambda: _EMPTY)
     expected_version: Annotated[int, Meta(ge=0, le=MAX_VERSION)] | None = None

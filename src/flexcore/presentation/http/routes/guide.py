@@ -10,6 +10,7 @@ from flexcore.application.plugin_views import ExecutePlugin, PluginView
 from flexcore.application.plugins import Plugins
 from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.routes.commands import PluginName
 
 _PLUGINS = "/api/v1/plugins"
 
@@ -27,7 +28,7 @@ class GuidePlugin(Struct, frozen=True):
 class GuideExecuteBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Which plugin, and its arguments."""
 
-    plugin: str
+    plugin: PluginName
     args: dict[str, Any] = {}
 
 
