@@ -1,4 +1,4 @@
-"""A node that dies in the middle of an installation leaves nothing that the next start does not set right."""
+"""Installations that something happens to: a node that dies in the middle, callers who do not wait for the end."""
 
 import signal
 import threading
@@ -60,3 +60,23 @@ def test_a_node_that_was_killed_while_it_followed_goes_on(
 def _send(client: httpx.Client, path: Path, key: str) -> None:
     with suppress(httpx.HTTPError):
         send(client, path, key=key)
+
+
+def test_callers_notice_no_gap_while_a_version_is_replaced(
+    environ: dict[str, str], package: MakePackage, tmp_path: Path
+) -> None:
+    with node(environ, tmp_path / "plugins") as client:
+        assert send(client, package()).status_code == 201
+        answer: list[httpx.Response] = []
+        newer = package(version="2.0", word="Servus", code=SLOW)
+        replacing = threading.Thread(target=lambda: answer.append(send(client, newer, replace="greeter")))
+        replacing.start()
+        said = []
+        while replacing.is_alive():
+            said.append(greeting(client))
+        said.append(greeting(client))
+        assert answer[0].status_code == 200, answer[0].text
+    # The old version answers until the new one does, and never again afterwards.
+    assert said.count("Hello, Ada") > 1
+    assert said == sorted(said)
+    assert said[-1] == "Servus, Ada"
