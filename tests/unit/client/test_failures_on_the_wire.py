@@ -154,6 +154,32 @@ def test_an_authority_file_that_is_none(file: str, words: str) -> None:
         verdict_on("https://127.0.0.1:1", TlsOptions(ca_path=file))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"client_cert": "/nowhere/cert.pem"}, "client_cert /nowhere/cert.pem cannot be used: No such file"),
+        ({"client_cert": __file__, "client_key": __file__}, "no certificate with the key to it"),
+        ({"client_key": "/key.pem"}, "client_key is given without client_cert"),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used(options: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        verdict_on("https://127.0.0.1:1", TlsOptions(**options))
+
+
+def test_a_client_certificate_is_shown_to_a_server_that_asks_for_one(
+    authority: Authority,
+) -> None:
+    context = authority.server()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.path)
+    authority.server()
+    mine = max(authority.path.parent.glob("server-*.pem"), key=lambda path: path.stat().st_mtime_ns)
+    trusted = {"ca_path": str(authority.path)}
+    assert verdict_over_tls(context, TlsOptions(**trusted, client_cert=str(mine))).healthy
+    assert not verdict_over_tls(context, TlsOptions(**trusted)).healthy
+
+
 def fetch(routes: Routes, retry: RetryPolicy, clock: FakeClock) -> tuple[Answer, int]:
     async def get(url: str) -> Answer:
         target = parse_targets([{"url": url}])[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flexcore_client.health_report import health_report
-from flexcore_client.node_reports import logs_report, plugins_report
+from flexcore_client.node_reports import logs_report, pipelines_report, plugins_report
 from flexcore_client.report_printer import print_report
 
 SHARED = "postgresql://10.0.0.1:5432"
@@ -176,3 +176,40 @@ def test_logs_of_all_nodes_newest_last(lines: int, messages: list[str]) -> None:
         "2026-11-20T12:00:02.000Z INFO     b http two [0m more",
         "2026-11-20T12:00:03.000Z INFO     a http three path=/x",
     ]
+
+
+def brought(before: dict[str, Any], after: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"changed": before != after, "diff": {"before": before, "after": after}, **more}
+
+
+@pytest.mark.parametrize(("planned", "word"), [(True, "would"), (False, "done:")])
+def test_the_changes_of_plugins_are_named(planned: bool, word: str) -> None:
+    results = [
+        brought({}, {"id": "a", "version": "2", "status": "active"}, actions=["install"]),
+        brought({"id": "b", "version": "1", "status": "active"}, {}, actions=["remove"]),
+        {"failed": True, "msg": "no"},
+    ]
+    report = plugins_report([], results, planned)
+    assert report["changes"] == ["install a 2", "remove b 1"]
+    out = io.StringIO()
+    print_report(report, out)
+    assert out.getvalue() == f"{word} install a 2\n{word} remove b 1\n"
+
+
+def test_the_changes_of_pipelines_are_named() -> None:
+    there = {"name": "look", "status": "draft", "steps": {}}
+    results = [
+        brought({}, {**there, "status": "active"}),
+        brought(there, {**there, "status": "active"}),
+        brought(there, {**there, "owner": "b"}),
+        brought(there, {}),
+        brought(there, there),
+    ]
+    pipelines = [
+        {"name": "look", "status": "draft", "owner": "", "last_run": None, "steps": [{"id": "a"}, {"id": "b"}]}
+    ]
+    report = pipelines_report(pipelines, results, planned=True)
+    assert report["changes"] == ["create look, active", "activate look", "recreate look", "remove look"]
+    out = io.StringIO()
+    print_report(report, out)
+    assert out.getvalue().splitlines()[1].split() == ["look", "draft", "-", "-", "a", "b"]
