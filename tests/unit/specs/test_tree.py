@@ -24,7 +24,7 @@ SOURCES = [
         ("galaxy", "ansible", "com"),
     )
 ]
-PERSONAL_PATHS = re.compile(r"/home/(?!plugin\b)[a-z]{2}|/Users/[A-Za-z]|/root/[a-z.]|(?<![\w.])/wor[k]/")
+PERSONAL_PATHS = re.compile(r"/home/(?!(?:plugin|user|new)\b)[a-z]{2}|/Users/[A-Za-z]|/root/[a-z.]|(?<![\w.])/wor[k]/")
 
 
 @pytest.fixture(scope="module")
