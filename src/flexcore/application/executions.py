@@ -129,6 +129,8 @@ class Executions:
         except asyncio.CancelledError:
             plugin.cancel()
             await asyncio.wait({plugin})
+            if not plugin.cancelled():
+                plugin.exception()  # that it was cancelled is no news
             raise
         finally:
             del self._plugins[request.execution_id]
