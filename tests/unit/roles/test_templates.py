@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,19 @@ def test_the_operators_command_runs_as_the_server_does_with_one_credential() -> 
     assert set(confined) <= set(unit.splitlines())
     assert flexcore().text("confinement.j2").split("\n")[1:-1] == [line for line in confined if "State" not in line]
     assert words[-3:] == ["--", "/opt/flexcore/current/bin/flexcore", "$@"]
+
+
+@pytest.mark.parametrize(("argument", "program"), [("plugin", "flexcore"), ("events", "systemd-run")])
+def test_the_operators_command_builds_packages_from_the_callers_files(
+    tmp_path: Path, argument: str, program: str
+) -> None:
+    release = tmp_path / "flexcore"
+    text = flexcore().text("command.sh.j2").replace("/opt/flexcore/current/bin/flexcore", str(release))
+    for name in ("flexcore", "systemd-run"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name}\n")
+        (tmp_path / name).chmod(0o755)
+    said = subprocess.check_output(["sh", "-c", text, "sh", argument], env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert said.decode() == f"{program}\n"
 
 
 def test_systemd_waits_longer_than_the_server_drains() -> None:
