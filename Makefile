@@ -47,8 +47,8 @@ logs: venv ## Show FlexCore's latest log records
 	@$(REPORT) playbooks/logs.yml
 
 .PHONY: plugins
-plugins: venv ## Show FlexCore's plugins
-	@$(REPORT) playbooks/plugins.yml
+plugins: venv ## Show FlexCore's plugins, and what would change to bring the declared ones about; changes nothing
+	@$(REPORT) playbooks/plugins.yml --check
 
 .PHONY: test
 test: test-packages venv lint ## Run everything: lint, unit, integration (own PostgreSQL and Redis), lab (own hosts)
