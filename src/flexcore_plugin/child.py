@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn, TextIO
 
-from flexcore_plugin import network
 from flexcore_plugin.session import OperationFailed, Session, open_session
 
 _LONGEST_ERROR = 500
@@ -18,7 +17,6 @@ def run(descriptor: int, plugin: Any) -> NoReturn:
     """
     sys.stdout, sys.stderr = _log_stream(1), _log_stream(2)
     session = open_session(descriptor)
-    network.install()
     answer = _answer(session, plugin)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -47,7 +47,7 @@ _unconnected: dict[int, _Unconnected] = {}
 
 
 def install() -> None:
-    """Have Python's sockets go over the broker, in this process and its children; done before an operation begins."""
+    """Have Python's sockets go over the broker, in this process and its children; done once a plugin is imported."""
     patched: dict[str, Callable[..., Any]] = {
         "__init__": _init,
         "connect": _connect_brokered,

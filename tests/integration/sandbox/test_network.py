@@ -34,7 +34,9 @@ class Filter(ctypes.Structure):
 assert ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) == 0
 assert ctypes.CDLL(None).prctl(22, 2, ctypes.byref(Filter(len(program), ctypes.addressof(text)))) == 0
 import flexcore_plugin.child
+from flexcore_plugin import network
 from network_client import NetworkClient
+network.install()
 flexcore_plugin.child.run(int(sys.argv[1]), NetworkClient)
 """
 

@@ -104,7 +104,7 @@ async def test_what_an_execution_finds(node: Node) -> None:
     assert result.data == {"execution_id": "execution-1", "configuration": {"colour": "blue"}}
     assert result.usage.cpu_ms is not None
     assert result.usage.peak_memory_bytes is not None
-    assert 1 << 20 <= result.usage.peak_memory_bytes < 256 << 20
+    assert 1 << 18 <= result.usage.peak_memory_bytes < 256 << 20
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 import flexcore_plugin.child
 from flexcore.infrastructure.sandbox.launcher import landlock, linux, policy, root, seccomp
+from flexcore_plugin import network
 
 SPAWN_FLAGS: Final = linux.CLONE_PARENT | linux.CLONE_NEWUSER | linux.CLONE_NEWPID | linux.CLONE_NEWNS | 17
 """How an execution is made: a child of our own parent, in its own user, process and mount namespaces; 17 is SIGCHLD."""
@@ -123,6 +124,10 @@ def _prepare(work: Work) -> Callable[[], NoReturn]:
     sys.path[:0] = [f"{work.directory}/site-packages", work.directory, *work.search_path]
     module, _, name = work.entry_point.partition(":")
     plugin = getattr(import_module(module), name)
+    # Once for all executions: what a fork writes to first is copied, page by page, each time anew.
+    os.environ.clear()
+    os.environ.update(_ENVIRONMENT)
+    network.install()
     return lambda: flexcore_plugin.child.run(CHANNEL, plugin)
 
 
@@ -148,8 +153,6 @@ def _become_execution(run: Callable[[], Any]) -> NoReturn:
         # Returns when the launcher has set the limits and put the descriptors in place.
         linux.syscall(policy.HAND_OVER)
         os.chdir(root.WORK)
-        os.environ.clear()
-        os.environ.update(_ENVIRONMENT)
         run()
     finally:
         os._exit(70)
