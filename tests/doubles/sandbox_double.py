@@ -19,6 +19,7 @@ from flexcore.infrastructure.sandbox.messages import (
     Kill,
     Measure,
     NotWarmed,
+    Refused,
     Retire,
     Start,
     ToServer,
@@ -81,6 +82,7 @@ class SandboxDouble:
         self.killed: list[str] = []
         self.retired: list[str] = []
         self.warm_error: str | None = None
+        self.warm_refused: tuple[Refused, ...] = ()
         self.down = False
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -139,7 +141,7 @@ class SandboxDouble:
                     with suppress(KeyError, OSError):
                         self._children[message.execution_id].shutdown(socket.SHUT_RDWR)
                 case Warm() if self.warm_error is None:
-                    self.tell(Warmed(key=message.plugin.key, ms=1))
+                    self.tell(Warmed(key=message.plugin.key, ms=1, refused=self.warm_refused))
                 case Warm():
                     self.tell(NotWarmed(key=message.plugin.key, error=self.warm_error))
                 case Retire():

@@ -481,6 +481,14 @@ async def test_refused_system_calls_are_on_record(node: Node) -> None:
     ]
 
 
+async def test_what_an_import_tried_is_on_record(node: Node) -> None:
+    node.sandbox.warm_refused = (Refused(syscall="ptrace", count=2),)
+    await node.runner.warm(code())
+    (record,) = node.trail.records
+    assert (record.actor, record.target, record.count) == ("plugin:greeter", "ptrace", 2)
+    assert record.detail == "plugins may not make it; it tried while it was imported"
+
+
 async def test_a_version_is_made_ready_and_let_go(node: Node) -> None:
     await node.runner.warm(code())
     node.sandbox.warm_error = "ImportError: no"

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from flexcore.application.background import Background
-from flexcore.domain.errors import FlexCoreError, PluginFailed, Unavailable
+from flexcore.domain.errors import FlexCoreError, Unavailable
 from flexcore.infrastructure.sandbox.lines import LineReader, LineSender
 from flexcore.infrastructure.sandbox.messages import (
     LONGEST_LINE,
@@ -103,11 +103,9 @@ class Control:
         if (link := self._up) is not None:
             link.send(Kill(execution_id=execution_id))
 
-    async def warm(self, plugin: Plugin, limits: Limits) -> None:
-        """Have a plugin ready; raises PluginFailed if it can't be run, Unavailable."""
-        answer = await self._there().warm(plugin, limits)
-        if isinstance(answer, NotWarmed):
-            raise PluginFailed(f"plugin '{plugin.id}' {plugin.version} can't be run: {answer.error}", "")
+    async def warm(self, plugin: Plugin, limits: Limits) -> Warmed | NotWarmed:
+        """Have a plugin ready, or hear why it can't be run; raises SandboxLost, Unavailable."""
+        return await self._there().warm(plugin, limits)
 
     def retire(self, key: str) -> None:
         """Let go of a plugin once its executions have ended."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from flexcore.application.audit import AuditOutcome, AuditRecord
 from flexcore.application.ports import PluginCode, PluginRequest, PluginResult, ResourceUsage
 from flexcore.domain.errors import (
     ExecutionCancelled,
@@ -20,7 +21,7 @@ from flexcore.domain.usage import NOT_MEASURED, ExecutionUsage
 from flexcore.infrastructure.sandbox.channel import Run
 from flexcore.infrastructure.sandbox.control import COMPONENT, Control, SandboxLost
 from flexcore.infrastructure.sandbox.execution import Execution, Services
-from flexcore.infrastructure.sandbox.messages import Ended, Limits, Plugin, Start
+from flexcore.infrastructure.sandbox.messages import Ended, Limits, NotWarmed, Plugin, Start
 from flexcore.infrastructure.sandbox.secrets import PluginSecrets
 
 LINGER_SECONDS: Final = 1.0
@@ -28,6 +29,7 @@ LINGER_SECONDS: Final = 1.0
 GRACE_SECONDS: Final = 5.0
 """How long the supervisor may take to tell of an end beyond the time limit, or after it was told to kill."""
 _LONGEST_ERROR: Final = 500
+_MAY_NOT: Final = "plugins may not make it"
 _KILLED_BY: Final = {
     signal.SIGXCPU: "it used up its {cpu_seconds} s of processor time",
     signal.SIGXFSZ: "it wrote a file larger than {file_size_mb} MiB",
@@ -107,9 +109,22 @@ class SandboxRunner:
     async def warm(self, code: PluginCode) -> None:
         """Have a version ready, so that its first execution does not wait; raises PluginFailed if it can't be run."""
         try:
-            await self._control.warm(self._plugin(code), _limits(code))
+            answer = await self._control.warm(self._plugin(code), _limits(code))
         except SandboxLost as error:
             raise Unavailable(COMPONENT, str(error)) from error
+        for refused in answer.refused:
+            self._services.audit.record(
+                AuditRecord(
+                    actor=f"plugin:{code.manifest.id}",
+                    action="plugin.system_call",
+                    target=refused.syscall,
+                    outcome=AuditOutcome.REFUSED,
+                    detail=f"{_MAY_NOT}; it tried while it was imported",
+                    count=refused.count,
+                )
+            )
+        if isinstance(answer, NotWarmed):
+            raise PluginFailed(f"plugin '{code.manifest.id}' {code.manifest.version} can't be run: {answer.error}", "")
 
     async def retire(self, code: PluginCode) -> None:
         """Let go of a version that is not run any more, once its running executions have ended."""
@@ -148,7 +163,7 @@ class SandboxRunner:
     def _outcome(self, request: PluginRequest, execution: Execution, end: Ended, start: Start) -> PluginResult:
         usage = _usage(end)
         for refused in end.refused:
-            execution.report("plugin.system_call", refused.syscall, "plugins may not make it", refused.count)
+            execution.report("plugin.system_call", refused.syscall, _MAY_NOT, refused.count)
         if execution.broke is not None:
             raise _failed(request, execution.broke, usage)
         if execution.exceeded is not None:
