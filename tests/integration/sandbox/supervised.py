@@ -234,9 +234,14 @@ class Supervisor:
                 connection.close()
                 raise
 
-    def descendants(self) -> set[int]:
-        """Every process below it."""
-        found: list[int] = [self.process.pid]
+    def launchers(self) -> set[int]:
+        """One process for each plugin that it has a fork server of."""
+        pid = self.process.pid
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+    def descendants(self, of: int | None = None) -> set[int]:
+        """Every process below it, or below one of its launchers."""
+        found: list[int] = [of or self.process.pid]
         for pid in found:
             try:
                 for thread in Path(f"/proc/{pid}/task").iterdir():

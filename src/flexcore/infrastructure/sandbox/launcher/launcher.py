@@ -38,6 +38,8 @@ _MOST_FORKING: Final = 4
 _THREADS: Final = 63
 # After so many refused calls an execution is only there to be refused.
 _MOST_REFUSED: Final = 10_000
+_LONGEST_ERROR: Final = 500
+_LONGEST_IMPORT_MS: Final = 1_000_000
 _FORKS: Final = ("clone", "fork", "vfork")
 _MEGABYTE: Final = 1 << 20
 _RESERVED: Final = 256 * _MEGABYTE
@@ -166,14 +168,15 @@ class Launcher:
             return
         for descriptor in descriptors:
             os.close(descriptor)
-        with suppress(ValueError, TypeError, AttributeError):
+        with suppress(ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             message = json.loads(data)
             if not self._imported and "imported" in message:
+                milliseconds = min(max(int(message["imported"]), 0), _LONGEST_IMPORT_MS)
                 self._imported = True
-                self._tell(ready=int(message["imported"]), refused=self._refused_by_server)
+                self._tell(ready=milliseconds, refused=self._refused_by_server)
                 self._fill()
             elif not self._imported and "error" in message:
-                self._broken = str(message["error"])[:500]
+                self._broken = str(message["error"])[:_LONGEST_ERROR].encode("utf-8", "replace").decode()
             elif "not_forked" in message and self._forking:
                 self._forking -= 1
                 self._permits = min(self._permits, self._forking)
@@ -284,9 +287,14 @@ class Launcher:
         self._listener.refuse(call, errno.EPERM)
         counted = self._refused_by_server if execution is None else execution.refused
         counted[call.name] += 1
-        if execution is not None and counted.total() > _MOST_REFUSED and execution.killed_because is None:
-            execution.killed_because = f"it tried more than {_MOST_REFUSED} system calls that no plugin may make"
-            os.kill(owner, signal.SIGKILL)
+        if counted.total() > _MOST_REFUSED:
+            error = f"it tried more than {_MOST_REFUSED} system calls that no plugin may make"
+            if execution is not None:
+                execution.killed_because = execution.killed_because or error
+            elif owner == self._server_pid:
+                self._broken = self._broken or error
+            if owner:
+                os.kill(owner, signal.SIGKILL)
 
     def _may_fork(self, owner: int, execution: Execution | None, call: Notification) -> bool:
         flags = call.arguments[0] & 0xFFFFFFFF if call.name == "clone" else 0
@@ -366,8 +374,10 @@ class Launcher:
         """Give the execution a work directory of its own: in its mount namespace, where nobody else is."""
         size = limits["work_mb"]
         process = os.pidfd_open(pid)
-        linux.setns(process, linux.CLONE_NEWNS)
-        os.close(process)
+        try:
+            linux.setns(process, linux.CLONE_NEWNS)
+        finally:
+            os.close(process)
         try:
             flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
             linux.mount("tmpfs", root.WORK, "tmpfs", flags, f"mode=0700,size={size}m,nr_inodes={size * 64 + 64}")

@@ -143,11 +143,14 @@ class Supervisor:
 
     def _start(self, connection: Connection, start: Start, descriptors: list[int]) -> None:
         begun = time.monotonic()
+        group = None
         try:
             plugin = self._plugin(start.plugin, start.limits)
             group = self.groups.create(start.limits)
             files = group.open()
         except OSError as error:
+            if group is not None:
+                group.remove()
             for descriptor in descriptors:
                 os.close(descriptor)
             connection.send(Ended(execution_id=start.execution_id, how="not_started", error=_reason(error)))
