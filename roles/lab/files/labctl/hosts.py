@@ -15,6 +15,7 @@ REBOOT_REQUESTED = 133
 # What a container's systemd takes as the order to power off.
 POWER_OFF = signal.SIGRTMIN + 4
 START_SECONDS = 15
+EVERY_HOSTS_SYSTEM_CALLS = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "@keyring")
 NSPAWN_RUNTIME = Path("/run/systemd/nspawn")
 
 
@@ -101,6 +102,8 @@ class Host:
             "--kill-signal=SIGRTMIN+3",
             "--register=no",
             "--keep-unit",
+            # A container may not, a real host may: the plugin sandbox needs the one, and has to refuse the other itself.
+            f"--system-call-filter={' '.join(EVERY_HOSTS_SYSTEM_CALLS)}",
             "/usr/local/sbin/lab-init",
             address,
             gateway,
