@@ -102,7 +102,7 @@ class Host:
             "--kill-signal=SIGRTMIN+3",
             "--register=no",
             "--keep-unit",
-            # A container may not, a real host may: the plugin sandbox needs the one, and has to refuse the other itself.
+            # The plugin sandbox needs the one, and has to refuse the other by itself.
             f"--system-call-filter={' '.join(EVERY_HOSTS_SYSTEM_CALLS)}",
             "/usr/local/sbin/lab-init",
             address,
