@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 MARK = "flexcore-escape-sibling"
-PLACES = ("/work", "/tmp", "/var/tmp", "/dev/shm", "/run", ".")
+PLACES = ("/home", "/home/plugin", "/tmp", "/var/tmp", "/dev/shm", "/run", ".")
 HOLD_SECONDS = 1.5
 
 
