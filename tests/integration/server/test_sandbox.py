@@ -25,6 +25,19 @@ def test_what_is_enforced_is_shown_and_what_is_used_is_recorded(checked: httpx.C
     assert found["peak_memory_bytes"] > 0
 
 
+def test_what_is_used_now_is_shown_while_it_is_used(checked: httpx.Client) -> None:
+    def used() -> dict[str, float]:
+        usage: dict[str, float] = checked.get(f"{API}/plugins/simple-processor/status").json()["resource_usage"]
+        return usage
+
+    body = {"operation": "wait", "parameters": {"data": {"seconds": 60}}}
+    execution_id = checked.post(EXECUTE, params={"async": "true"}, json=body).json()["execution_id"]
+    wait_until(lambda: used()["memory_mb"] > 0, 20, "memory of a running plugin")
+    assert checked.get(f"{API}/runtime/status").json()["process"]["memory"]["plugins_mb"] > 0
+    checked.post(f"{API}/executions/{execution_id}/cancel")
+    wait_until(lambda: used()["memory_mb"] == 0, 20, "no memory of a plugin that has ended")
+
+
 def test_a_full_node_lets_some_wait_and_sends_the_others_away(environ: dict[str, str]) -> None:
     few = {"FLEXCORE_EXECUTION_SLOTS": "1", "FLEXCORE_EXECUTION_QUEUE": "1", "FLEXCORE_EXECUTION_QUEUE_SECONDS": "60"}
     body = {"operation": "wait", "parameters": {"data": {"seconds": 4}}}

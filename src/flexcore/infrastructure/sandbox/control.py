@@ -25,6 +25,7 @@ from flexcore.infrastructure.sandbox.messages import (
     Start,
     ToServer,
     ToSupervisor,
+    Using,
     Warm,
     Warmed,
 )
@@ -103,6 +104,10 @@ class Control:
         if (link := self._up) is not None:
             link.send(Kill(execution_id=execution_id))
 
+    def using(self, execution_id: str) -> Using | None:
+        """Give what a running execution used when the supervisor last told; None in its first second."""
+        return None if self._up is None else self._up.using.get(execution_id)
+
     async def warm(self, plugin: Plugin, limits: Limits) -> Warmed | NotWarmed:
         """Have a plugin ready, or hear why it can't be run; raises SandboxLost, Unavailable."""
         return await self._there().warm(plugin, limits)
@@ -157,6 +162,7 @@ class _Link:
         self._connection = connection
         self._running: dict[str, asyncio.Future[Ended]] = {}
         self._warming: dict[str, asyncio.Future[Warmed | NotWarmed]] = {}
+        self.using: dict[str, Using] = {}
         self.greeted: asyncio.Future[Hello] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self._reader = LineReader(
@@ -216,7 +222,11 @@ class _Link:
         match message:
             case Hello():
                 self._greet(message)
+            case Using():
+                if message.execution_id in self._running:
+                    self.using[message.execution_id] = message
             case Ended():
+                self.using.pop(message.execution_id, None)
                 self._settle(self._running, message.execution_id, message)
             case Warmed() | NotWarmed():
                 self._settle(self._warming, message.key, message)

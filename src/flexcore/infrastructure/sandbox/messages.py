@@ -140,5 +140,14 @@ class NotWarmed(msgspec.Struct, frozen=True, kw_only=True, tag="not_warmed"):
     refused: tuple[Refused, ...] = ()
 
 
+class Using(msgspec.Struct, frozen=True, kw_only=True, tag="using"):
+    """What a running execution has used of the processor until now, and what memory it holds; told every second."""
+
+    execution_id: str
+    cpu_ms: int
+    memory_bytes: int
+    wall_ms: int
+
+
 ToSupervisor = Start | Kill | Warm | Retire
-ToServer = Hello | Ended | Warmed | NotWarmed
+ToServer = Hello | Ended | Using | Warmed | NotWarmed

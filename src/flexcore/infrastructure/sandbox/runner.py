@@ -102,9 +102,17 @@ class SandboxRunner:
         return self._outcome(request, execution, end, start)
 
     def usage(self, plugin_id: str) -> ResourceUsage:
-        """Tell what the plugin's running executions use now."""
-        running = [execution for owner, execution in self._running.values() if owner == plugin_id]
-        return ResourceUsage(active_connections=sum(execution.connections for execution in running))
+        """Tell what the plugin's running executions use, as it was measured within the last second."""
+        cpu_percent = memory_bytes = 0.0
+        connections = 0
+        for execution_id, (owner, execution) in self._running.items():
+            if owner != plugin_id:
+                continue
+            connections += execution.connections
+            if (using := self._control.using(execution_id)) is not None:
+                cpu_percent += 100 * using.cpu_ms / max(using.wall_ms, 1)
+                memory_bytes += using.memory_bytes
+        return ResourceUsage(round(cpu_percent, 1), round(memory_bytes / (1 << 20), 1), connections)
 
     async def warm(self, code: PluginCode) -> None:
         """Have a version ready, so that its first execution does not wait; raises PluginFailed if it can't be run."""

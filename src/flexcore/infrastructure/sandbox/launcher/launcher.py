@@ -7,7 +7,8 @@ its own on a socket:
 - to it: `{"start": id, "limits": {…}, "groups": n}` with descriptors: channel, log, and `n` files to join control
   groups by; `{"kill": id}`
 - from it: `{"ready": milliseconds}` or `{"broken": why}`, once; `{"ended": id, "status": …, "cpu_ms": …,
-  "peak_memory_bytes": …, "refused": {…}, "error": …}` for every start; `{"refused": {…}}` for what the import tried.
+  "peak_memory_bytes": …, "refused": {…}, "error": …}` for every start; `{"refused": {…}}` for what the import tried;
+  `{"using": {id: [cpu_ms, memory_bytes]}}` every second, of those that run
 """
 
 import errno
@@ -17,6 +18,7 @@ import resource
 import select
 import signal
 import socket
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from flexcore.infrastructure.sandbox.launcher import linux, policy, root
+from flexcore.infrastructure.sandbox.launcher import linux, policy, root, usage
 from flexcore.infrastructure.sandbox.launcher.fork_server import CHANNEL, SPAWN_FLAGS
 from flexcore.infrastructure.sandbox.launcher.notifications import Listener, Notification
 
@@ -40,6 +42,7 @@ _THREADS: Final = 63
 _MOST_REFUSED: Final = 10_000
 _LONGEST_ERROR: Final = 500
 _LONGEST_IMPORT_MS: Final = 1_000_000
+_USAGE_SECONDS: Final = 1.0
 _FORKS: Final = ("clone", "fork", "vfork")
 _MEGABYTE: Final = 1 << 20
 _RESERVED: Final = 256 * _MEGABYTE
@@ -103,11 +106,15 @@ class Launcher:
         self._watch(self._supervisor.fileno(), self._hear_supervisor)
         self._watch(self._server.fileno(), self._hear_server)
         self._watch(self._child_ends, self._reap)
+        due = time.monotonic() + _USAGE_SECONDS
         while True:
-            for descriptor, _ in self._poll.poll():
+            for descriptor, _ in self._poll.poll(max(due - time.monotonic(), 0) if self._running else None):
                 handler = self._ready.get(descriptor)
                 if handler is not None:
                     handler()
+            if self._running and time.monotonic() >= due:
+                self._tell(using={execution.id: usage.measure(pid) for pid, execution in self._running.items()})
+                due = time.monotonic() + _USAGE_SECONDS
 
     def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         self._ready[descriptor] = handler
@@ -306,7 +313,7 @@ class Launcher:
         if execution is None or flags & forbidden:
             return False
         limit = execution.limits["processes"]
-        return limit > 1 and _count_processes(owner, limit) < limit
+        return limit > 1 and len(usage.descendants(owner, limit)) < limit
 
     def _owner(self, thread: int) -> int:
         """Find which of our children a thread belongs to: its process, or an ancestor of that; 0 if none."""
@@ -420,15 +427,3 @@ def _is_our_child(pid: int) -> bool:
     except ChildProcessError:
         return False
     return True
-
-
-def _count_processes(pid: int, enough: int) -> int:
-    """Count a process and its descendants, up to `enough`."""
-    found = [pid]
-    for parent in found:
-        if len(found) >= enough:
-            break
-        with suppress(FileNotFoundError, ProcessLookupError):
-            for thread in Path(f"/proc/{parent}/task").iterdir():
-                found += map(int, (thread / "children").read_text().split())
-    return len(found)

@@ -33,6 +33,7 @@ class _Report(msgspec.Struct, frozen=True):
     ready: int | None = None
     broken: str | None = None
     refused: dict[str, int] = {}
+    using: dict[str, tuple[int, int]] = {}
 
 
 class Watcher(Protocol):
@@ -46,6 +47,9 @@ class Watcher(Protocol):
 
     def execution_ended(self, server: "ForkServer", end: End) -> None:
         """Hear that an execution ended."""
+
+    def executions_using(self, server: "ForkServer", using: dict[str, tuple[int, int]]) -> None:
+        """Hear what executions that run have used of the processor, in milliseconds, and hold of memory, in bytes."""
 
     def server_gone(self, server: "ForkServer") -> None:
         """Hear that the launcher is gone, and every process below it with it."""
@@ -146,6 +150,8 @@ class ForkServer:
                 self._watcher.execution_ended(self, msgspec.json.decode(data, type=End))
                 continue
             report = msgspec.json.decode(data, type=_Report)
+            if report.using:
+                self._watcher.executions_using(self, report.using)
             if report.ready is not None:
                 self.is_ready = True
                 self._watcher.server_ready(self, report.ready, report.refused)

@@ -21,6 +21,7 @@ from flexcore.infrastructure.sandbox.messages import (
     Retire,
     Start,
     ToSupervisor,
+    Using,
     Warm,
     Warmed,
 )
@@ -218,6 +219,16 @@ class Supervisor:
             self._retire(plugin)
         self._tidy(plugin)
 
+    def executions_using(self, server: ForkServer, using: dict[str, tuple[int, int]]) -> None:
+        """Tell who started them."""
+        executions = self._plugins[server].executions
+        for number, (cpu_ms, memory_bytes) in using.items():
+            if (execution := executions.get(number)) is not None:
+                wall_ms = _since(execution.begun)
+                execution.connection.send(
+                    Using(execution_id=execution.id, cpu_ms=cpu_ms, memory_bytes=memory_bytes, wall_ms=wall_ms)
+                )
+
     def server_gone(self, server: ForkServer) -> None:
         """End what it has not ended itself."""
         plugin = self._plugins.pop(server)
@@ -240,7 +251,7 @@ class Supervisor:
                 execution.id,
                 end,
                 cpu_limit_seconds=execution.limits.cpu_seconds,
-                wall_ms=round((time.monotonic() - execution.begun) * 1000),
+                wall_ms=_since(execution.begun),
                 ended_by_us=execution.ended_by_us,
                 error=execution.error,
                 out_of_memory=group is not None and end.status is not None and group.ran_out_of_memory(),
@@ -289,6 +300,10 @@ class Supervisor:
     def _import_hangs(self, plugin: _Plugin) -> None:
         plugin.server.error = f"its import was not done after {_IMPORT_SECONDS:g} s"
         plugin.server.close()
+
+
+def _since(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)
 
 
 def _idle_until(plugin: _Plugin) -> float:
