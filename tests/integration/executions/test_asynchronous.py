@@ -145,14 +145,16 @@ def test_a_bad_key_is_refused(nodes: Nodes) -> None:
 
 def test_a_node_that_stops_hands_on_what_it_runs(nodes: Nodes, start: Callable[..., RunningNode]) -> None:
     leaving = start("leaving", FLEXCORE_DRAIN_SECONDS="1", FLEXCORE_JOBS_CONCURRENCY="8")
-    ids = [leaving.queue("wait", seconds=4) for _ in range(9)]
-    for execution_id in ids:
-        leaving.wait_for(execution_id, "running", "completed")
-    own = [execution_id for execution_id in ids if leaving.get(execution_id)["node_id"] == "leaving"]
-    assert own
+    for node_id, node in nodes.items():
+        assert node.api.post(f"/api/v1/flexcore/cluster/nodes/{node_id}/drain").status_code == 200
+    own = [leaving.queue("wait", seconds=8) for _ in range(4)]
+    for execution_id in own:
+        assert leaving.wait_for(execution_id, "running")["node_id"] == "leaving"
+    for node_id, node in nodes.items():
+        assert node.api.post(f"/api/v1/flexcore/cluster/nodes/{node_id}/resume").status_code == 200
     leaving.signal(signal.SIGTERM)
     assert leaving.process.wait() == 0
     for execution_id in own:
-        found = nodes["core1"].wait_for(execution_id, "completed")
+        found = nodes["core1"].wait_for(execution_id, "completed", seconds=60)
         assert (found["attempt"], found["node_id"] in nodes) == (2, True)
         assert nodes["core1"].ends(execution_id) == ["PluginExecutionCompleted"]

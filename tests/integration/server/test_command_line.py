@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flexcore.application.read_models.plugin_inventory import PluginInventoryProjection
 from flexcore.infrastructure.postgres.access import PostgresAccess
 from tests.integration.server.flexcore_process import TOKEN, run_command
 from tests.servers import PostgresServer
@@ -111,7 +112,7 @@ def test_projections_are_listed_and_rebuilt(postgres_server: PostgresServer, dat
     listed = run_command("projections", "list", environ=environ)
     header, line = listed.stdout.splitlines()
     assert header.split() == ["NAME", "STATUS", "VERSION", "POSITION", "BEHIND", "PROBLEM"]
-    assert line.split() == ["plugin_inventory", "live", "1", "0", "0"]
+    assert line.split() == ["plugin_inventory", "live", str(PluginInventoryProjection.version), "0", "0"]
 
 
 def test_an_unknown_projection_is_refused_with_those_there_are() -> None:

@@ -24,6 +24,7 @@ BODIES = {
     "deep arrays": b"[" * 100_000 + b"]" * 100_000,
     "deep objects": b'{"v":' * 100_000 + b"1" + b"}" * 100_000,
 }
+CREDENTIALS_BYTES = 8192
 NAMES = ("%00", "%ff", "%ED%A0%80", "%F0%9F%98%80", "%0D%0Ax", "%2e%2e", "a" * 5000, "A", "-", "x;y=1", "%25")
 
 
@@ -54,7 +55,9 @@ def test_odd_bodies(checked: httpx.Client, document: dict[str, Any]) -> None:
             if what == "nothing" and not required:
                 continue
             answer = checked.post(named(path), content=body, headers={"content-type": "application/json"})
-            assert answer.status_code == 400, (path, what)
+            # Credentials are short: what is longer need not even be read.
+            too_large = path.startswith("/auth/") and len(body) > CREDENTIALS_BYTES
+            assert answer.status_code in ({400, 413} if too_large else {400}), (path, what)
 
 
 def test_odd_names(checked: httpx.Client, document: dict[str, Any]) -> None:
