@@ -45,13 +45,13 @@ class PlaybookRun:
 def run_playbook(
     playbook: str, *arguments: str, inventory: str, environment: Mapping[str, str] | None = None, check: bool = True
 ) -> PlaybookRun:
-    """Run `playbooks/<playbook>` and parse its recap.
+    """Run `playbooks/<playbook>`, or the one at an absolute path, and parse its recap.
 
     With `check`, a run that fails is an AssertionError that carries the whole output. Variables of the environment that
     would name another lab are replaced by `environment`.
     """
     done = subprocess.run(
-        [ANSIBLE_PLAYBOOK, "-i", inventory, f"playbooks/{playbook}", *arguments],
+        [ANSIBLE_PLAYBOOK, "-i", inventory, Path("playbooks", playbook), *arguments],
         cwd=ROOT,
         env=os.environ | {"LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"} | dict(environment or {}),
         stdin=subprocess.DEVNULL,
