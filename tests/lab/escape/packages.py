@@ -177,7 +177,10 @@ HOSTILE_PACKAGES = (
     ),
     HostilePackage("setuid", "bring a setuid program", with_entries((entry("bin/su", mode=0o4755), b"#!/bin/sh\n"))),
     HostilePackage(
-        "bomb", "unpack to 2 GiB", with_entries((entry("zeros"), bytes(MIB) * 512), (entry("more"), bytes(MIB) * 512))
+        "bomb",
+        "unpack to 1 GiB",
+        # When it is needed only: it is as large here.
+        lambda: with_entries((entry("zeros"), bytes(MIB) * 512), (entry("more"), bytes(MIB) * 512))(),
     ),
     HostilePackage(
         "wheel_climb",
