@@ -10,8 +10,19 @@ import pytest
 
 from tests.lab.deployments import Deployment
 from tests.lab.playbooks import PlaybookRun
-from tests.unit.modules.scenarios import DECLARED
 
+STEPS = [
+    {"id": "turn", "plugin": "simple-processor", "operation": "reverse", "parameters": {"text": "a b"}},
+    {
+        "id": "again",
+        "plugin": "simple-processor",
+        "operation": "reverse",
+        "depends_on": ["turn"],
+        "parameters": {"text": {"$from": "steps.turn.text"}},
+        "retry": {"max_attempts": 5},
+    },
+]
+DECLARED = {"name": "look", "owner": "docs", "steps": STEPS}
 DECLARED_PLUGINS = [{"id": "simple-processor", "state": "disabled"}, {"id": "json-processor", "state": "enabled"}]
 # What a caller writes who knows nothing of FlexCore's environment: the modules run under the host's own Python.
 PLAY = """
