@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.deployments import Deployment
+from tests.lab.hosts import LabHost
 from tests.lab.playbooks import PlaybookRun
 
 STEPS = [
@@ -49,6 +50,11 @@ def play(deployment: Deployment, directory: Path, *arguments: str, check: bool =
     return deployment.lab.playbook(str(file.resolve()), *arguments, check=check)
 
 
+def nodes(deployment: Deployment) -> dict[str, LabHost]:
+    """The hosts that run FlexCore; the one with the data does not."""
+    return {name: host for name, host in deployment.lab.hosts.items() if name.startswith("core")}
+
+
 @pytest.mark.parametrize("become", ["true", "false"])
 @pytest.mark.parametrize("python", ["/usr/bin/python3", "/opt/flexcore/current/bin/python"])
 def test_a_module_runs_with_sudo_and_without_under_either_python(
@@ -82,18 +88,22 @@ def test_declared_pipelines_are_planned_brought_about_and_left_alone(deployment:
 
 def test_a_restart_of_the_cluster_goes_node_by_node_and_every_node_works_again(cluster_deployment: Deployment) -> None:
     lab = cluster_deployment.lab
-    before = {name: host.run("systemctl show -P MainPID flexcore").stdout for name, host in lab.hosts.items()}
+    before = {
+        name: host.run("systemctl show -P MainPID flexcore").stdout for name, host in nodes(cluster_deployment).items()
+    }
     run = lab.playbook("service.yml", "-e", "verb=restart", "-e", "drain=true")
     order = [line.partition("[")[2] for line in run.changed_tasks if line.startswith("Have the service")]
     assert len(order) == len(set(order)) == len(before)
-    after = {name: host.run("systemctl show -P MainPID flexcore").stdout for name, host in lab.hosts.items()}
+    after = {
+        name: host.run("systemctl show -P MainPID flexcore").stdout for name, host in nodes(cluster_deployment).items()
+    }
     assert all(before[name] != after[name] for name in before)
     assert lab.playbook("health.yml").exit_code == 0
 
 
 def test_a_restart_ends_at_the_first_node_that_does_not_become_healthy(cluster_deployment: Deployment) -> None:
     lab = cluster_deployment.lab
-    first, *others = lab.hosts.values()
+    first, *others = nodes(cluster_deployment).values()
     pids = [host.run("systemctl show -P MainPID flexcore").stdout for host in others]
     first.run("sudo mkdir -p /run/systemd/system/flexcore.service.d")
     first.run(
@@ -115,6 +125,4 @@ def test_logs_of_all_nodes_are_in_one_file_newest_last(cluster_deployment: Deplo
     lines = file.read_text().splitlines()
     times = [line.split()[0] for line in lines]
     assert times == sorted(times)
-    assert {name for name in cluster_deployment.lab.hosts if any(name in line for line in lines)} == set(
-        cluster_deployment.lab.hosts
-    )
+    assert all(any(name in line for line in lines) for name in nodes(cluster_deployment))
