@@ -118,7 +118,7 @@ def _restrictions() -> list[str]:
         *("--uid", "65534", "--gid", "65534", "--cap-drop", "ALL"),
         *(option for path in shown for option in ("--ro-bind", path, path)),
         *(option for name in ("lib", "lib64", "bin") for option in ("--symlink", f"usr/{name}", f"/{name}")),
-        *("--dev", "/dev", "--tmpfs", "/work", "--chdir", "/work"),
+        *("--dev", "/dev", "--tmpfs", "/scratch", "--chdir", "/scratch"),
         *("--die-with-parent", "--new-session", "--clearenv"),
     ]
 
