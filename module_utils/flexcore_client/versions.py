@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import total_ordering
 from typing import Any
 
@@ -92,12 +92,12 @@ class _Clause:
             upper = wanted.release[:-1]
             return candidate >= wanted and _padded(candidate.release, len(upper))[: len(upper)] == upper
         if self.operator == "<":
-            # A prerelease of the limit, or a later one of the same release, is not what is meant by below it.
-            early = candidate.is_prerelease and not wanted.is_prerelease and _same_release(candidate, wanted)
-            return candidate < wanted and not early
+            # A prerelease of the limit itself is not what is meant by below it.
+            return candidate < (wanted if wanted.is_prerelease else replace(wanted, dev=0))
         if self.operator == ">":
-            late = candidate.post is not None and wanted.post is None and _same_release(candidate, wanted)
-            return candidate > wanted and not late
+            # Nor is a later post release of the limit what is meant by above it.
+            late = candidate.post is not None and candidate.pre == wanted.pre and _same_release(candidate, wanted)
+            return candidate > wanted and not (late and wanted.post is None and wanted.dev is None)
         return {
             "==": candidate == wanted,
             "===": candidate == wanted,

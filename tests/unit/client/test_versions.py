@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flexcore_client.errors import InputError
 from flexcore_client.versions import parse_range, parse_version, same_version
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -40,6 +40,8 @@ def test_equal_versions_have_one_hash(one: str, other: str) -> None:
         assert hash(parse_version(one)) == hash(parse_version(other))
 
 
+@example(">1.dev1", "1.post1")
+@example("<1.post1", "1.dev1")
 @given(st.lists(clauses, min_size=1, max_size=3).map(",".join), versions)
 def test_a_range_holds_what_the_standard_says(text: str, candidate: str) -> None:
     expected = SpecifierSet(text).contains(candidate, prereleases=True)
