@@ -1,9 +1,10 @@
-"""The `flexcore` command: serve, sandbox, migrate, events, projections, plugin, marketplace, check-config, version."""
+"""The `flexcore` command: what runs a node, and what its operators look after it with."""
 
 import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
@@ -13,12 +14,14 @@ import click
 from flexcore import authoring, maintenance
 from flexcore import main as server
 from flexcore.application.read_models.catalogue import PROJECTIONS
+from flexcore.application.verification import Verification
 from flexcore.configuration import Configuration, SettingsError, load
 from flexcore.domain.errors import FlexCoreError, InvalidInput
 from flexcore.infrastructure.plugin_runtime import SandboxTooWeak
 from flexcore.infrastructure.sandbox import supervisor
 from flexcore.infrastructure.sandbox.supervisor.command import sandbox
 from flexcore.presentation.http.server import ListenError
+from flexcore.settings import Settings
 
 DEFAULT_CONFIG: Final = Path("/etc/flexcore/config.yaml")
 _SERVER_SECRETS: Final = ("auth.token", "postgres.password")
@@ -31,6 +34,12 @@ _config_option = click.option(
     type=click.Path(path_type=Path),
     help=f"Configuration file; {DEFAULT_CONFIG} if it is there.",
 )
+
+
+_first_option = click.option(
+    "--from", "first", type=click.IntRange(min=1), default=1, show_default=True, help="First position."
+)
+_last_option = click.option("--to", "last", type=click.IntRange(min=1), help="Last position; the end by default.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -126,31 +135,61 @@ def events() -> None:
     """Look after the event log."""
 
 
-@events.command()
+@events.command("verify")
 @_config_option
-@click.option("--from", "first", type=click.IntRange(min=1), default=1, show_default=True, help="First position.")
-@click.option("--to", "last", type=click.IntRange(min=1), help="Last position; the end of the log by default.")
-def verify(path: Path | None, first: int, last: int | None) -> None:
+@_first_option
+@_last_option
+def verify_events(path: Path | None, first: int, last: int | None) -> None:
     """Recompute the chain of hashes and compare it with this node's signed checkpoints.
 
     Exits with 0 if nobody changed the log, 1 if somebody did, 69 if it can't be read.
     """
     settings = _load(path, required=("postgres.password",)).settings
+    found = _verification(maintenance.verify_events, settings, first, last)
+    compared = f"{found.checked} events checked, {found.checkpoints} signed checkpoints compared"
+    if found.verified and settings.state_directory is None:
+        compared += "; no state_directory is set, so a rewritten chain would not show"
+    _tell(found, compared)
+
+
+@main.group()
+def audit() -> None:
+    """Look after the audit trail."""
+
+
+@audit.command("verify")
+@_config_option
+@_first_option
+@_last_option
+def verify_audit(path: Path | None, first: int, last: int | None) -> None:
+    """Recompute the chain of hashes of the audit trail.
+
+    Exits with 0 if nobody changed a record, 1 if somebody did, 69 if the trail can't be read. The end of this chain is
+    not signed: it does not show that the newest records were cut off, or that all from one on were written anew.
+    """
+    settings = _load(path, required=("postgres.password",)).settings
+    found = _verification(maintenance.verify_audit, settings, first, last)
+    _tell(found, f"{found.checked} records checked")
+
+
+def _verification(
+    verify: Callable[[Settings, int, int | None], Verification], settings: Settings, first: int, last: int | None
+) -> Verification:
     try:
-        found = maintenance.verify_events(settings, first, last)
+        return verify(settings, first, last)
     except InvalidInput as error:
         _fail(str(error), os.EX_USAGE)
     except FlexCoreError as error:
         _fail(str(error), os.EX_UNAVAILABLE)
-    compared = f"{found.checked} events checked, {found.checkpoints} signed checkpoints compared"
-    if not found.verified:
-        click.echo(
-            f"NOT VERIFIED, first bad position {found.first_bad_position or 'unknown'}: {found.reason}; {compared}"
-        )
-        sys.exit(1)
-    if settings.state_directory is None:
-        compared += "; no state_directory is set, so a rewritten chain would not show"
-    click.echo(f"verified: {compared}")
+
+
+def _tell(found: Verification, checked: str) -> None:
+    """Say what was found; ends the process with status 1 if somebody changed something."""
+    if found.verified:
+        click.echo(f"verified: {checked}")
+        return
+    click.echo(f"NOT VERIFIED, first bad position {found.first_bad_position or 'unknown'}: {found.reason}; {checked}")
+    sys.exit(1)
 
 
 main.add_command(authoring.plugin)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvloop
 
-from flexcore.application.verification import Verification, Verifier
+from flexcore.application.verification import AUDIT_TRAIL, Verification, Verifier
 from flexcore.infrastructure.checkpoints import NoCheckpoints
 from flexcore.infrastructure.postgres import read_model_maintenance
 from flexcore.infrastructure.postgres.database import Database
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flexcore.infrastructure.postgres.migrate import MigrationReport
 
 PATIENT_PAGE: Final = 10_000
-"""Events that a verification looks at in one go."""
+"""Entries that a verification looks at in one go."""
 
 
 def migrate(settings: Settings) -> "MigrationReport":
@@ -51,16 +51,33 @@ def rebuild_projection(settings: Settings, name: str, progress: Callable[[int, i
 
 def verify_events(settings: Settings, first: int, last: int | None) -> Verification:
     """Recompute the chain of the event log from outside the server; raises FlexCoreError."""
+
+    def verifier(database: Database) -> Verifier:
+        stored = PostgresStoredChain(database, page=PATIENT_PAGE)
+        return Verifier(stored, checkpoint_file(settings) or NoCheckpoints())
+
+    return _verify(settings, verifier, first, last)
+
+
+def verify_audit(settings: Settings, first: int, last: int | None) -> Verification:
+    """Recompute the chain of the audit trail from outside the server; raises FlexCoreError."""
+
+    def verifier(database: Database) -> Verifier:
+        stored = PostgresStoredChain(database, page=PATIENT_PAGE, table="audit")
+        return Verifier(stored, NoCheckpoints(), AUDIT_TRAIL)
+
+    return _verify(settings, verifier, first, last)
+
+
+def _verify(settings: Settings, verifier: Callable[[Database], Verifier], first: int, last: int | None) -> Verification:
+    async def verify() -> Verification:
+        database = Database(runtime_access(settings), node_id=f"{settings.node_id}:verify")
+        try:
+            await database.connect()
+            return await verifier(database).verify(first, last)
+        finally:
+            await database.close()
+
     tune_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_verify_events(settings, first, last))
-
-
-async def _verify_events(settings: Settings, first: int, last: int | None) -> Verification:
-    database = Database(runtime_access(settings), node_id=f"{settings.node_id}:verify")
-    stored = PostgresStoredChain(database, page=PATIENT_PAGE)
-    try:
-        await database.connect()
-        return await Verifier(stored, checkpoint_file(settings) or NoCheckpoints()).verify(first, last)
-    finally:
-        await database.close()
+        return runner.run(verify())

@@ -14,6 +14,8 @@ UPDATE events SET hash = event_link(
 """
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Tamper = Callable[..., None]
+"""Runs the statements it is given as a superuser who passes by the triggers."""
 _FORGED = "('\\x' || repeat('00', 32))::bytea"
 # How to make the value of each column another one that its type and the table's constraints allow.
 _OTHERWISE = {

@@ -19,12 +19,12 @@ from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.event_store import PostgresEventStore
 from flexcore.infrastructure.postgres.migrations.versions.r0002_chain import CHAIN_OLD_EVENTS
 from flexcore.infrastructure.postgres.stored_chain import PostgresStoredChain
+from tests.integration.postgres.tampering import Tamper
 from tests.servers import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
 EVENTS = 10
-Tamper = Callable[..., None]
 
 
 @pytest.fixture
@@ -35,19 +35,6 @@ def stored(database: Database) -> PostgresStoredChain:
 @pytest.fixture
 def verifier(stored: PostgresStoredChain) -> Verifier:
     return Verifier(stored, NoCheckpoints())
-
-
-@pytest.fixture
-def tamper(postgres_server: PostgresServer, database_name: str) -> Tamper:
-    """Run statements as a superuser who passes by the trigger."""
-
-    def run(*statements: str) -> None:
-        with postgres_server.connect(database=database_name) as connection, connection.transaction():
-            connection.execute("SET LOCAL session_replication_role = replica")
-            for statement in statements:
-                connection.execute(statement)
-
-    return run
 
 
 @pytest.fixture
