@@ -10,7 +10,7 @@ from typing import Any
 
 import ansible.module_utils
 import pytest
-from ansible.module_utils import _internal
+from ansible.module_utils import _internal, basic
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from flexcore_client.connection import ENVIRONMENT
@@ -25,6 +25,15 @@ def project_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ansible.module_utils, "__path__", [*ansible.module_utils.__path__, str(ROOT / "module_utils")])
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def host_log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What modules write to the log of the host they run on, which here is this list."""
+    lines: list[str] = []
+    monkeypatch.setattr(basic, "has_journal", False)
+    monkeypatch.setattr(basic.AnsibleModule, "_log_to_syslog", lambda _module, message: lines.append(message))
+    return lines
 
 
 @pytest.fixture

@@ -76,9 +76,16 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         self.connection_options = with_environment(self.params, os.environ)
         self.hide(self.connection_options.get(name) for name in SECRETS)
         self.hide(password_in(str(self.connection_options.get(name) or "")) for name in ("url", "proxy"))
-        # Before anything can fail: Ansible shows the arguments of a module that did.
-        for value in self.params.values():
-            self._hide_secrets_in(value)
+
+    def _load_params(self) -> None:
+        """Hide secrets as soon as the arguments are there: Ansible shows those that it does not accept."""
+        super()._load_params()
+        self._hide_nested_secrets()
+
+    def _log_invocation(self) -> None:
+        """Hide also those in a dict that was given as text, before all arguments go to the log of the host."""
+        self._hide_nested_secrets()
+        super()._log_invocation()
 
     def run(self, work: Callable[[FlexCoreModule, FlexCoreClient], Awaitable[dict[str, Any]]]) -> None:
         """Let ``work`` speak with the server that the options name, and end the module with what it returns."""
@@ -130,6 +137,10 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
         """Keep ``values``, and everything in them, out of whatever the module returns."""
         for value in values:
             self.no_log_values.update(text for text in _texts(value) if len(text) >= SHORTEST_SECRET)
+
+    def _hide_nested_secrets(self) -> None:
+        for value in self.params.values():
+            self._hide_secrets_in(value)
 
     def _hide_secrets_in(self, data: Any) -> None:
         """Hide what stands under a name such as password or api_key, at any depth of ``data``."""

@@ -24,7 +24,9 @@ def test_every_module_is_put_through_it() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: RunModule, tmp_path: Path) -> None:
+def test_check_mode_predicts_and_writes_nothing(
+    scenario: Scenario, run_module: RunModule, host_log: list[str], tmp_path: Path
+) -> None:
     state = FlexCoreDouble()
     scenario.prepare(state)
     package(tmp_path)
@@ -55,6 +57,8 @@ def test_check_mode_predicts_and_writes_nothing(scenario: Scenario, run_module: 
         again = [run(double, check_mode=True), run(double, check_mode=False)]
         assert [result["changed"] for result in again] == [scenario.repeats] * 2
         assert scenario.repeats or len(double.writes) == before
+    assert len(host_log) == 4
+    assert not [canary for canary in CANARIES if canary in "".join(host_log)]
     if "diff" in done:
         differs = done["diff"]["before"] != done["diff"]["after"]
         assert differs is done["changed"]

@@ -364,3 +364,17 @@ def test_greeters_that_differ_in_writing_only_are_the_same(run_module: RunModule
     with_greeter("1.2")(state)
     with serving(state) as double:  # type: ignore[arg-type]  # it is asked with get() only
         assert not run_module("flexcore_plugin", url=double.url, id="greeter", version="1.2.0")["changed"]
+
+
+@pytest.mark.parametrize("data", [{"deep": [{"password": "canary-pw"}]}, '{"deep": [{"password": "canary-pw"}]}'])
+def test_what_ansible_refuses_or_logs_shows_no_nested_secret(
+    data: Any, run_module: RunModule, host_log: list[str]
+) -> None:
+    accepted = run_module("flexcore_plugin_execute", url="http://me:canary-pw@127.0.0.1:1", id="p1", data=data)
+    assert accepted["failure"] == "input"
+    assert "Invoked with" in host_log[0]
+    assert "canary" not in repr(accepted) + "".join(host_log)
+    if isinstance(data, dict):
+        refused = run_module("flexcore_plugin_execute", url="http://127.0.0.1:1", data=data)
+        assert "missing required arguments: id" in refused["msg"]
+        assert "canary" not in repr(refused)
