@@ -54,7 +54,7 @@ node_id:
   type: str
   sample: core1
 info:
-  description: What the server says of itself (C(/info)), as it is. Empty when it says nothing.
+  description: What the server says of itself (C(/info), or C(/health) where there is no such route), as it is.
   returned: success
   type: dict
   sample: {"service": "flexcore", "version": "0.1.0+54bb9acc", "api_versions": ["v1"], "features": ["pipelines"]}

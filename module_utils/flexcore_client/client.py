@@ -32,15 +32,24 @@ class FlexCoreClient:
         self.evidence = f"forced by api: {target.api}"
         self._transport = transport
         self._dialect = forced_dialect(target.api)
+        self._said: dict[str, Any] = {}
 
     async def dialect(self) -> Dialect:
         """Find out once which dialect the server speaks; an unknown one is ClientError (unsupported)."""
         if self._dialect is None:
-            health = self._decoded(await self._transport.get("/health", final=(503,)), also=(503,))
-            self._dialect, self.evidence = await detect(health, self.get)
+            self._dialect, self.evidence = await detect(await self._once("/health", also=(503,)), self._once)
             if self._dialect is None:
                 raise self.unsupported(f"this is no FlexCore API that the client knows ({self.evidence})")
         return self._dialect
+
+    async def about(self) -> dict[str, Any]:
+        """Return what the server says of itself: ``/info``, or where there is none what ``/health`` knows beside."""
+        try:
+            return self.checked(await self._once("/info"))
+        except ClientError as error:
+            if error.kind is not FailureKind.UNSUPPORTED and error.http_status != 404:
+                raise
+        return self.checked(await self._once("/health", also=(503,)))
 
     async def require(self, offer: str) -> None:
         """Raise ClientError (unsupported) unless the server speaks our own dialect, the only one with ``offer``."""
@@ -177,6 +186,12 @@ class FlexCoreClient:
             reason=reason,
             next_step="Use a server that offers it, or another source.",
         )
+
+    async def _once(self, path: str, also: tuple[int, ...] = ()) -> Any:
+        """GET ``path`` the first time; who the server is does not change while it is asked."""
+        if path not in self._said:
+            self._said[path] = self._decoded(await self._transport.get(path, final=also), also)
+        return self._said[path]
 
     async def _offered(self, path: str, name: str, dialect: Dialect) -> Any:
         answer = await self._transport.get(path)

@@ -21,7 +21,7 @@ GATHERABLE = tuple(ROUTES)
 async def server_info(client: FlexCoreClient, gather: Iterable[str]) -> dict[str, Any]:
     """Return who the server is, with what ``gather`` names beside; raises ClientError."""
     dialect = await client.dialect()
-    info = await client.find("/info") or {}
+    info = await client.about()
     found: dict[str, Any] = {
         "dialect": dialect.name,
         "evidence": client.evidence,
