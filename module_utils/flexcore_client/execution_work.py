@@ -84,6 +84,8 @@ async def _elsewhere(client: FlexCoreClient, calls: ExecutionCalls, order: Order
         asked = "key" if order.key else "wait: false"
         raise client.unsupported(f"this server ({dialect}) does not offer executions with {asked}")
     if dry:
+        # Which ids it executes it does not tell, but whether it has plugins at all.
+        await client.plugins()
         return _change(order, done=False).result(execution={}, repeated=False)
     execution = await calls.call_elsewhere(order.plugin_id, order.body, order.patience)
     _judge(client, order, execution)

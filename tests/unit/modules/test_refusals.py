@@ -240,17 +240,6 @@ def test_other_generations_execute_too(
     assert sent in ({"a": 1}, {"plugin_id": "p1", "operation": "go", "params": {"a": 1}})
 
 
-@pytest.mark.parametrize(
-    "module", ["flexcore_plugin", "flexcore_event", "flexcore_node_info", "flexcore_services_info"]
-)
-def test_what_only_our_generation_has_is_said_of_others(module: str, run_module: RunModule) -> None:
-    arguments: dict[str, Any] = {"flexcore_plugin": {"id": "a"}, "flexcore_event": EVENT}.get(module, {})
-    with serving(dialects.seed_2025()) as double:
-        result = run_module(module, url=double.url, **arguments)
-    assert (result["failed"], result["failure"]) == (True, "unsupported")
-    assert "this server (seed-2025) does not offer" in result["msg"]
-
-
 def test_an_event_that_was_changed_in_the_log_fails_the_task_when_asked(run_module: RunModule) -> None:
     state = FlexCoreDouble()
     with serving(state) as double:  # type: ignore[arg-type]  # it is asked with get() only
