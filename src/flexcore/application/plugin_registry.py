@@ -8,6 +8,7 @@ from typing import Final
 
 from flexcore.application.events import Events
 from flexcore.application.ports import NewId, PluginCode, PluginHistory
+from flexcore.application.shared_reads import SharedReads
 from flexcore.domain.errors import NotFound, Unavailable, VersionConflict
 from flexcore.domain.events import RecordedEvent
 from flexcore.domain.identifiers import check_plugin_id
@@ -39,6 +40,7 @@ class PluginRegistry:
         self._node_id = node_id
         self._registered = False
         self._registering = asyncio.Lock()
+        self._reads = SharedReads(self._replayed)
 
     async def register_builtins(self) -> None:
         """Record each plugin this node brings along, once per version over all nodes and restarts.
@@ -55,7 +57,9 @@ class PluginRegistry:
 
     async def find(self, plugin_id: str) -> Plugin:
         """Read a plugin as it is now; raises InvalidInput for what is no id, NotFound, Unavailable."""
-        plugin, _ = await self.read(plugin_id)
+        check_plugin_id(plugin_id)
+        await self.register_builtins()
+        plugin = await self._reads.of(plugin_id)
         if not plugin.exists:
             raise NotFound(f"there is no plugin '{plugin_id}'; GET /api/v1/flexcore/plugins lists those there are")
         return plugin
@@ -66,7 +70,7 @@ class PluginRegistry:
         await self.register_builtins()
         # First, so that what is decided on an older state than that of the version can't be recorded.
         version = await self._history.stream_version(plugin_id)
-        return Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id)), version
+        return await self._replayed(plugin_id), version
 
     async def all(self) -> list[Plugin]:
         """Read those that exist, ordered by id; raises Unavailable."""
@@ -78,7 +82,7 @@ class PluginRegistry:
         metadata = {"correlation_id": self._new_id(), "node_id": self._node_id}
         for _ in range(DECISION_ATTEMPTS):
             version = await self._history.stream_version(plugin_id)
-            plugin = Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id))
+            plugin = await self._replayed(plugin_id)
             event = plugin.register(manifest, metadata, version)
             if event is None:
                 return
@@ -89,6 +93,9 @@ class PluginRegistry:
             _log.info("registered plugin %s %s", plugin_id, manifest.version)
             return
         raise unsettled(plugin_id)
+
+    async def _replayed(self, plugin_id: str) -> Plugin:
+        return Plugin.replay(plugin_id, await self._history.lifecycle(plugin_id))
 
 
 def unsettled(plugin_id: str) -> Unavailable:
