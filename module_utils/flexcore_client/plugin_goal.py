@@ -81,8 +81,11 @@ class PluginGoal:
         if newest is None:
             if current is not None and self._satisfied_by(installed):
                 return current
-            there = ", ".join(offered) or "none"
+            if not offered:
+                where = "the server's setting marketplace.source says where it looks"
+                raise InputError(f"the marketplace has no plugin {self.plugin_id}; {where}")
             asked = f" within {self.wanted}" if self.wanted else ""
+            there = ", ".join(offered)
             raise InputError(f"the marketplace has no version of {self.plugin_id}{asked}: it has {there}")
         if current is not None and self._satisfied_by(installed) and parse_version(current) > parse_version(newest):
             # Newer than what is offered: the latest there is.

@@ -125,7 +125,7 @@ def choose(plugins: Sequence[OfferedPlugin], plugin_id: str, wanted: str | None)
     """Pick the newest version that `wanted`, a version or a range, allows; raises InvalidInput, NotFound."""
     offers = next((plugin.offers() for plugin in plugins if plugin.id == plugin_id), None)
     if offers is None:
-        where = "GET /api/v1/flexcore/marketplace lists what it has"
+        where = "GET /api/v1/flexcore/marketplace lists what it has, the setting marketplace.source says where it is"
         raise NotFound(f"the marketplace has no plugin '{plugin_id}'; {where}")
     offers.sort(key=lambda offer: Version(offer.version), reverse=True)
     # Versions before a release only where they are asked for, or there is nothing else.
