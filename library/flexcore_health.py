@@ -162,11 +162,10 @@ waited_seconds:
   sample: 3.2
 """
 
-import asyncio
-
 from ansible.module_utils.flexcore_client.address import password_in
 from ansible.module_utils.flexcore_client.ansible_module import FlexCoreModule, argument_spec
 from ansible.module_utils.flexcore_client.clock import SystemClock
+from ansible.module_utils.flexcore_client.event_loop import run
 from ansible.module_utils.flexcore_client.fanout import CheckOptions, check_all
 from ansible.module_utils.flexcore_client.retry import RetryPolicy
 from ansible.module_utils.flexcore_client.targets import parse_targets
@@ -200,7 +199,7 @@ def main():
         connection = module.connection()
         targets = parse_targets(entries, connection.token, connection.api)
         module.warn_of_plain_http([entry["url"] for entry in entries])
-        waited = asyncio.run(check(asked, waiting, targets, connection))
+        waited = run(check(asked, waiting, targets, connection))
     results = [result.to_dict() for result in waited.last]
     answer = {"changed": False, "healthy": all(result.healthy for result in waited.last), "targets": results}
     if waiting:

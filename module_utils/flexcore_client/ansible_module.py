@@ -7,7 +7,6 @@ becomes ``fail_json``.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import traceback
@@ -34,6 +33,7 @@ from .clock import SystemClock
 from .connection import SECRETS, Connection, read_connection, with_environment
 from .dialects import API_CHOICES, AUTO
 from .errors import ClientError, InputError
+from .event_loop import run
 from .exchange import Timeouts
 from .retry import RetryPolicy
 from .targets import Target, parse_targets
@@ -90,7 +90,7 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
     def run(self, work: Callable[[FlexCoreModule, FlexCoreClient], Awaitable[dict[str, Any]]]) -> None:
         """Let ``work`` speak with the server that the options name, and end the module with what it returns."""
         with self.reporting_errors():
-            result = asyncio.run(self._work(work))
+            result = run(self._work(work))
         self.exit_json(**{"changed": False, **result})
 
     async def _work(self, work: Callable[[FlexCoreModule, FlexCoreClient], Awaitable[dict[str, Any]]]) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from .clock import Clock, Deadline, SystemClock
 from .connection import Connection
+from .event_loop import run
 from .evidence import reconcile
 from .exchange import Timeouts
 from .health import check_service, unchecked
@@ -43,7 +44,7 @@ def check(
     targets: Sequence[Target], options: CheckOptions | None = None, clock: Clock | None = None
 ) -> list[ServiceHealth]:
     """Check all targets and return their verdicts in the same order. For callers that are not asynchronous."""
-    return asyncio.run(check_all(targets, options, clock))
+    return run(check_all(targets, options, clock))
 
 
 async def check_all(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Callable
@@ -11,6 +10,7 @@ from .client import FlexCoreClient
 from .clock import Clock
 from .connection import Connection
 from .errors import ClientError
+from .event_loop import run
 from .journal import read_journal
 from .log_file import read_log_file
 from .log_query import LogQuery
@@ -74,7 +74,7 @@ def _readers(places: LogPlaces, query: LogQuery, connection: Connection, clock: 
     timeout = connection.timeouts.total
     target, unit, path = places.target, places.unit, places.path
     if target is not None:
-        yield "http", lambda: asyncio.run(_from_server(target, query, connection, clock))
+        yield "http", lambda: run(_from_server(target, query, connection, clock))
     if unit is not None:
         yield "journald", lambda: _from_journal(unit, query, timeout, clock)
     if path is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from flexcore_client.client import FlexCoreClient
 from flexcore_client.clock import SystemClock
 from flexcore_client.connection import read_connection, with_environment
 from flexcore_client.errors import ClientError, InputError
+from flexcore_client.event_loop import run
 from flexcore_client.node_work import read_nodes
 from flexcore_client.targets import parse_targets
 
@@ -69,7 +69,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
         try:
-            cluster = asyncio.run(self._cluster())
+            cluster = run(self._cluster())
         except (ClientError, InputError) as error:
             raise AnsibleParserError(f"{path}: {error}") from None
         group = self.inventory.add_group(self.get_option("group"))

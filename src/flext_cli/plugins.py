@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
 import click
 from flexcore_client.client import FlexCoreClient
+from flexcore_client.event_loop import run
 from flexcore_client.models import PluginInfo
 from flexcore_client.report_printer import PLUGIN_COLUMNS, plugin_cells
 from flexcore_client.tables import print_table
@@ -20,7 +20,7 @@ FOUND, NOT_FOUND = 0, 2
 
 def show_plugins(targets_file: Path | None, form: str) -> int:
     """Print the plugins of the first FlexCore and return the exit code."""
-    plugins = asyncio.run(_plugins(select((), targets_file)))
+    plugins = run(_plugins(select((), targets_file)))
     if form == "json":
         click.echo(json.dumps({"plugins": [plugin.to_dict() for plugin in plugins]}, indent=2))
     else:
@@ -30,7 +30,7 @@ def show_plugins(targets_file: Path | None, form: str) -> int:
 
 def show_plugin(plugin_id: str, targets_file: Path | None, form: str) -> int:
     """Print one plugin and return the exit code."""
-    plugin = asyncio.run(_plugin(select((), targets_file), plugin_id))
+    plugin = run(_plugin(select((), targets_file), plugin_id))
     if plugin is None:
         click.echo(f"flext: there is no plugin {plugin_id!r}; see flext plugin list", err=True)
         return NOT_FOUND
