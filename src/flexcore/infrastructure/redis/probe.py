@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 
 from flexcore.application.ports import ProbeResult
 from flexcore.domain.errors import Unavailable
+from flexcore.infrastructure.redis.connection import RedisAccess
 
 # Shorter than the monitor's limit, so that a hung server is told apart here and the connection is dropped in order.
 _TIMEOUT_SECONDS: Final = 1.8
@@ -23,13 +24,13 @@ class RedisProbe:
 
     name: Final = "redis"
 
-    def __init__(self, *, host: str, port: int, username: str | None, password: str | None, node_id: str) -> None:
+    def __init__(self, access: RedisAccess, *, node_id: str) -> None:
         self._version: str | None = None
         self._redis = Redis(
-            host=host,
-            port=port,
-            username=username,
-            password=password,
+            host=access.host,
+            port=access.port,
+            username=access.username,
+            password=access.password,
             client_name=f"flexcore:{node_id}",
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
