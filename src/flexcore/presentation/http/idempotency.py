@@ -1,4 +1,4 @@
-"""Receipts for requests that carry an Idempotency-Key."""
+"""How a request is told from another one, and receipts for those that carry an Idempotency-Key."""
 
 import hashlib
 from typing import Any, Final
@@ -15,5 +15,10 @@ def receipt(operation: str, call: Call[Any, Any], answer: Any = None) -> Receipt
     """Return the receipt that makes `call` of `operation` happen once, None if its caller gave no key."""
     if call.idempotency_key is None:
         return None
-    request = _encode((sorted(call.path.items()), call.query, call.body))
-    return Receipt(f"{operation}:{call.idempotency_key}", hashlib.sha256(request).hexdigest(), answer)
+    asked = fingerprint((sorted(call.path.items()), call.query, call.body))
+    return Receipt(f"{operation}:{call.idempotency_key}", asked, answer)
+
+
+def fingerprint(asked: Any) -> str:
+    """Return the SHA-256 of what is asked for, hexadecimal; the same for the same request, however it is written."""
+    return hashlib.sha256(_encode(asked)).hexdigest()

@@ -60,6 +60,10 @@ class Answer:
     actor: Actor | None = None
 
 
+UNCACHED: Final = {"cache-control": "no-store"}
+"""Headers of an answer that nobody on the way may keep."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What an answer holds, for the OpenAPI document: a type msgspec can describe, or text of another media type.

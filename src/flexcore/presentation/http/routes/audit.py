@@ -1,18 +1,16 @@
 """The audit trail: read it."""
 
-from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
 from flexcore.application.audit import MAX_PAGE, AuditLog, AuditPage, AuditQuery
 from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+from flexcore.presentation.http.parameters import Cursor, Moment
 from flexcore.presentation.http.validation import in_utc
 
 _AUDIT: Final = "/api/v1/flexcore/audit"
 _Name = Annotated[str, Meta(min_length=1, max_length=256)]
-_Moment = Annotated[datetime, Meta(tz=True)]
-_Cursor = Annotated[str, Meta(max_length=128)]
 
 
 class AuditParameters(Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from"}):
@@ -20,10 +18,10 @@ class AuditParameters(Struct, frozen=True, forbid_unknown_fields=True, rename={"
 
     actor: Annotated[_Name | None, Meta(description="Only what this caller did")] = None
     action: Annotated[_Name | None, Meta(description="Only this operation, such as executePlugin")] = None
-    since: Annotated[_Moment | None, Meta(description="Only records from then on, RFC 3339")] = None
-    to: Annotated[_Moment | None, Meta(description="Only records before then, RFC 3339")] = None
+    since: Annotated[Moment | None, Meta(description="Only records from then on, RFC 3339")] = None
+    to: Annotated[Moment | None, Meta(description="Only records before then, RFC 3339")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Records a page")] = 100
-    cursor: Annotated[_Cursor | None, Meta(description="next_cursor of an earlier answer: older ones")] = None
+    cursor: Annotated[Cursor | None, Meta(description="next_cursor of an earlier answer: older ones")] = None
 
 
 class AuditRoutes:

@@ -8,11 +8,10 @@ from flexcore.application.access.accounts import Users
 from flexcore.application.access.directory import Directory
 from flexcore.application.access.login import Login
 from flexcore.domain.access import LONGEST_PASSWORD, SHORTEST_PASSWORD, Actor, ActorKind, Role
-from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import UNCACHED, Answer, Call, Content, NoParameters, Operation
 
 _AUTH: Final = "/auth"
 _GONE: Final = {204: Content(None, "Done", media_type="")}
-_UNCACHED: Final = {"cache-control": "no-store"}
 # Nobody has proved anything yet, so nobody gets to send more.
 _MAX_LOGIN_BYTES: Final = 8192
 # Longer than a password may be: whoever sends one learns that it is wrong, and not how long it is.
@@ -113,10 +112,10 @@ class AuthRoutes:
         body, source = call.body, call.actor.source
         token, seconds, role = await self._login.login(body.username, body.password, source)
         actor = Actor(body.username, role, ActorKind.USER, source)
-        return Answer(LoggedIn(token, "bearer", seconds), headers=_UNCACHED, actor=actor)
+        return Answer(LoggedIn(token, "bearer", seconds), headers=UNCACHED, actor=actor)
 
     async def _me(self, call: Call[NoParameters, None]) -> Answer:
-        return Answer(Me(call.actor.name, call.actor.role, call.actor.kind), headers=_UNCACHED)
+        return Answer(Me(call.actor.name, call.actor.role, call.actor.kind), headers=UNCACHED)
 
     async def _log_out(self, call: Call[NoParameters, None]) -> Answer:
         await self._users.end_sessions(call.actor)

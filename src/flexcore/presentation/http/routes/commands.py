@@ -1,10 +1,8 @@
 """Commands as documents: one route for whatever can be asked to be done."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from flexcore.application.command_bus import CommandBus, Outcome, Request
@@ -23,6 +21,7 @@ from flexcore.application.plugin_views import ExecutePlugin
 from flexcore.domain.access import Role
 from flexcore.domain.identifiers import PLUGIN_ID
 from flexcore.presentation.http.access import check_role
+from flexcore.presentation.http.idempotency import fingerprint
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.routes.pipelines import PipelineBody, Reason
 from flexcore.presentation.http.routes.plugin_lifecycle import VersionText
@@ -34,7 +33,6 @@ _ACCEPTED_LATER: Final = (StartPipeline, ExecutePlugin)
 _OF_ADMINS: Final = (RegisterPlugin, RemovePlugin)
 """Commands that need more than the role of an operator."""
 
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _AggregateId = Annotated[str, Meta(min_length=1, max_length=255)]
 # Checked by the domain, which says it better; here only the document says it.
 PluginName = Annotated[str, Meta(min_length=1, max_length=255, extra_json_schema={"pattern": PLUGIN_ID})]
@@ -253,12 +251,11 @@ class CommandRoutes:
     async def _send(self, call: Call[NoParameters, AnyCommand]) -> Answer:
         body = call.body
         aggregate_id = getattr(body, "aggregate_id", None)
-        asked = _encode((type(body).__name__, aggregate_id, body.payload))
         request = Request(
             correlation_id=body.metadata.correlation_id or call.correlation_id,
             user_id=call.actor.acting_for(body.metadata.user_id),
             key=f"command:{body.command_id}",
-            fingerprint=hashlib.sha256(asked).hexdigest(),
+            fingerprint=fingerprint((type(body).__name__, aggregate_id, body.payload)),
         )
         command = body.command(request)
         if isinstance(command, _OF_ADMINS):

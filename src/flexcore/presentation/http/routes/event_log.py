@@ -10,7 +10,7 @@ from flexcore.application.feed import Feed
 from flexcore.application.verification import MAX_POSITION, Verification, Verifier
 from flexcore.domain.errors import InvalidInput, TooBusy
 from flexcore.presentation.http.encoding import encode
-from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+from flexcore.presentation.http.operations import UNCACHED, Answer, Call, Content, Operation
 
 SILENCE_SECONDS: Final = 10.0
 """After so long without an event a comment is sent, so that both sides see whether the other is still there."""
@@ -77,7 +77,7 @@ class EventLogRoutes:
         after = _last_event(call.last_event_id)
         if after is None:
             after = await self._feed.head() if call.query.first is None else max(0, call.query.first - 1)
-        return Answer(self._events(after), headers={"cache-control": "no-store"})
+        return Answer(self._events(after), headers=UNCACHED)
 
     async def _events(self, after: int) -> AsyncIterator[bytes]:
         yield b"retry: 1000\n\n"

@@ -1,6 +1,5 @@
 """The event log: read it, append to it."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,6 +12,7 @@ from flexcore.domain.events import OWN_AGGREGATES, TYPE_NAME, NewEvent, Recorded
 from flexcore.domain.json_object import JsonObject
 from flexcore.presentation.http.idempotency import receipt
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.parameters import Cursor, Moment
 from flexcore.presentation.http.validation import in_utc
 
 # As far as every JSON reader counts exactly, and far beyond any stream.
@@ -28,8 +28,6 @@ _TypeName = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema=
 _AnObject = Meta(extra_json_schema={"type": "object"})
 _EVENTS = "/api/v1/flexcore/events"
 _Name = Annotated[str, Meta(max_length=255)]
-_Moment = Annotated[datetime, Meta(tz=True)]
-_Cursor = Annotated[str, Meta(max_length=128)]
 
 
 class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,10 +36,10 @@ class EventsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     aggregate_id: Annotated[_Name | None, Meta(description="Only events of this aggregate")] = None
     aggregate_type: Annotated[_Name | None, Meta(description="Only events of aggregates of this type")] = None
     event_type: Annotated[_Name | None, Meta(description="Only events of this type")] = None
-    from_timestamp: Annotated[_Moment | None, Meta(description="Only events from then on, RFC 3339")] = None
-    to_timestamp: Annotated[_Moment | None, Meta(description="Only events before then, RFC 3339")] = None
+    from_timestamp: Annotated[Moment | None, Meta(description="Only events from then on, RFC 3339")] = None
+    to_timestamp: Annotated[Moment | None, Meta(description="Only events before then, RFC 3339")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Events a page")] = 100
-    cursor: Annotated[_Cursor | None, Meta(description="next_cursor of an earlier answer")] = None
+    cursor: Annotated[Cursor | None, Meta(description="next_cursor of an earlier answer")] = None
 
 
 class EventBody(Struct, frozen=True, forbid_unknown_fields=True):

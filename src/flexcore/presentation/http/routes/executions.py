@@ -13,6 +13,7 @@ from flexcore.application.execution_history import (
 from flexcore.application.read_models.execution_history import MAX_PAGE, ExecutionQuery, ExecutionStatus
 from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.parameters import Cursor
 
 EXECUTIONS = "/api/v1/flexcore/executions"
 
@@ -25,9 +26,7 @@ class ExecutionsQuery(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     status: Annotated[ExecutionStatus | None, Meta(description="Only executions that stand so")] = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="Executions a page")] = 50
-    cursor: Annotated[
-        Annotated[str, Meta(max_length=128)] | None, Meta(description="next_cursor of an earlier answer: older ones")
-    ] = None
+    cursor: Annotated[Cursor | None, Meta(description="next_cursor of an earlier answer: older ones")] = None
 
 
 class ExecutionRoutes:

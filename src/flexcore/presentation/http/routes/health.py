@@ -7,10 +7,9 @@ from msgspec import Meta, Struct
 
 from flexcore.application.health import ComponentHealth, HealthMonitor, HealthSnapshot, Status
 from flexcore.presentation.http.node import SERVICE, Node
-from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+from flexcore.presentation.http.operations import UNCACHED, Answer, Call, Content, Operation
 
 _RETRY: Final = {"retry-after": "1"}
-_UNCACHED: Final = {"cache-control": "no-store"}
 
 
 class HealthQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +120,7 @@ class HealthRoutes:
         return Answer(health, *_status(snapshot.status is not Status.UNHEALTHY))
 
     async def _live(self, call: Call[Any, None]) -> Answer:
-        return Answer(Live("alive"), headers=_UNCACHED)
+        return Answer(Live("alive"), headers=UNCACHED)
 
     async def _ready(self, call: Call[Any, None]) -> Answer:
         snapshot = self._monitor.snapshot()
@@ -134,4 +133,4 @@ def _components(snapshot: HealthSnapshot) -> dict[str, Component]:
 
 
 def _status(good: bool) -> tuple[int, dict[str, str]]:
-    return (200, _UNCACHED) if good else (503, _UNCACHED | _RETRY)
+    return (200, UNCACHED) if good else (503, UNCACHED | _RETRY)

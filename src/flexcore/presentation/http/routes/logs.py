@@ -13,7 +13,7 @@ from flexcore.application.logs import Level, LogFeed, LogNews, LogPage, LogQuery
 from flexcore.application.plugins import Plugins
 from flexcore.domain.errors import InvalidInput
 from flexcore.presentation.http.encoding import encode
-from flexcore.presentation.http.operations import Answer, Call, Content, Operation
+from flexcore.presentation.http.operations import UNCACHED, Answer, Call, Content, Operation
 from flexcore.presentation.http.routes.event_log import SILENCE_SECONDS
 
 MAX_LINES: Final = 10_000
@@ -147,7 +147,7 @@ class LogRoutes:
                 cursor=call.last_event_id or None,
             )
         )
-        return Answer(_sent(news), headers={"cache-control": "no-store"})
+        return Answer(_sent(news), headers=UNCACHED)
 
 
 async def _sent(news: AsyncIterator[LogNews]) -> AsyncIterator[bytes]:

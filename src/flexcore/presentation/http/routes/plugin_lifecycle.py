@@ -1,9 +1,7 @@
 """The lives of plugins: install, replace, enable, disable, remove."""
 
-import hashlib
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from flexcore.application.command_bus import CommandBus, Outcome, Request
@@ -21,6 +19,7 @@ from flexcore.application.plugin_views import PluginView
 from flexcore.application.plugins import Plugins
 from flexcore.domain.access import Role
 from flexcore.domain.errors import InvalidInput
+from flexcore.presentation.http.idempotency import fingerprint
 from flexcore.presentation.http.operations import Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.uploads import PackageUploads, SentPackage
 
@@ -170,7 +169,7 @@ class PluginLifecycleRoutes:
             call.correlation_id,
             call.actor.name,
             key=None if key is None else f"{operation}:{key}",
-            fingerprint=hashlib.sha256(msgspec.json.encode(said)).hexdigest(),
+            fingerprint=fingerprint(said),
         )
         return await self._commands.send(command, request)
 

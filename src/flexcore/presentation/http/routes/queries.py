@@ -18,6 +18,7 @@ from flexcore.application.read_models.execution_history import MAX_PAGE as MOST_
 from flexcore.application.read_models.execution_history import ExecutionStatus
 from flexcore.domain.access import Role
 from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.parameters import Cursor
 from flexcore.presentation.http.routes.plugins import ShortName
 
 _QUERIES: Final = "/api/v1/flexcore/queries"
@@ -43,7 +44,7 @@ class ExecutionsParameters(Struct, frozen=True, forbid_unknown_fields=True):
     plugin_id: ShortName | None = None
     status: ExecutionStatus | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_EXECUTIONS)] = 50
-    cursor: Annotated[str, Meta(max_length=128)] | None = None
+    cursor: Cursor | None = None
 
 
 class NoQueryParameters(Struct, frozen=True, forbid_unknown_fields=True):

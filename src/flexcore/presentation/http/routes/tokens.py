@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from flexcore.application.access.accounts import ApiToken, ApiTokens, NewToken
 from flexcore.domain.access import TOKEN_NAME, Role
-from flexcore.presentation.http.operations import MAX_OFFSET, Answer, Call, Content, NoParameters, Operation
+from flexcore.presentation.http.operations import MAX_OFFSET, UNCACHED, Answer, Call, Content, NoParameters, Operation
 from flexcore.presentation.http.validation import in_utc
 
 MAX_PAGE: Final = 200
@@ -91,7 +91,7 @@ class TokenRoutes:
         body = call.body
         expires_at = in_utc("expires_at", body.expires_at)
         made = await self._tokens.create(call.actor, body.name, body.role, expires_at)
-        return Answer(made, 201, {"cache-control": "no-store", "location": f"{_TOKENS}/{made.id}"})
+        return Answer(made, 201, {**UNCACHED, "location": f"{_TOKENS}/{made.id}"})
 
     async def _delete(self, call: Call[Any, None]) -> Answer:
         await self._tokens.remove(call.path["id"])
