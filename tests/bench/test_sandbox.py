@@ -7,23 +7,20 @@ cannot read how much memory the sandboxed processes hold.
 """
 
 import asyncio
-import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import uvloop
 
 from tests.bench.figures import RUNS, in_turn, print_figure
 from tests.bench.flexcore import served
+from tests.bench.health_sampler import HealthSampler
 from tests.bench.load import post_executions
 from tests.bench.memory import proportional_megabytes
 from tests.bench.sandbox_sides import Execute, bubblewrap, plain_process, sandbox
@@ -154,18 +151,17 @@ def test_a_hundred_that_sleep() -> None:
 def test_through_http() -> None:
     """The same through the API of a server, and how its health answers meanwhile."""
     with served({"FLEXCORE_EXECUTION_SLOTS": "128"}) as process:
-        url = urlsplit(process.url)
         execute = f"{process.url}{PLUGINS}/simple-processor/execute"
         with process.client() as client:
             _execute(client, "simple-processor", "uppercase", text="x")
-        idle = _health(url.hostname, url.port, SLEEP_SECONDS)
+        idle = HealthSampler(process.url, SLEEP_SECONDS).p95()
         one_by_one = [post_executions(execute, TOKEN, connections=1, seconds=2) for _ in range(RUNS)]
         together = [post_executions(execute, TOKEN, connections=AT_ONCE, seconds=2) for _ in range(RUNS)]
         walls, under_load = [], []
         for _ in range(3):
-            sampler = _health_sampler(url.hostname, url.port, SLEEP_SECONDS * 1.25)
+            sampler = HealthSampler(process.url, SLEEP_SECONDS * 1.25)
             walls.append(asyncio.run(_sleepers(process.url)))
-            under_load.append(_p95(json.loads(sampler.communicate(timeout=60)[0])))
+            under_load.append(sampler.p95())
     plain = asyncio.run(_plain_latencies())
     print_figure(
         "http_latency_vs_plain_process",
@@ -221,19 +217,6 @@ async def _sleepers(url: str) -> float:
 def _execute(client: httpx.Client, plugin: str, operation: str, **data: Any) -> None:
     body = {"operation": operation, "parameters": {"data": data}}
     client.post(f"{PLUGINS}/{plugin}/execute", json=body).raise_for_status()
-
-
-def _health_sampler(host: str | None, port: int | None, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.bench.health_sampler", str(host), str(port), str(seconds)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def _health(host: str | None, port: int | None, seconds: float) -> float:
-    return _p95(json.loads(_health_sampler(host, port, seconds).communicate(timeout=60)[0]))
-
-
-def _p95(times: list[float]) -> float:
-    return statistics.quantiles(times, n=20)[-1]
 
 
 def _latency(execute: Execute, module: str, executions: int) -> Side:

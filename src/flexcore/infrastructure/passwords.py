@@ -19,9 +19,16 @@ MEMORY_KIB: Final = 64 * 1024
 LANES: Final = 1
 MAX_WAITING: Final = 16
 """Beyond these a caller is told to come back: hashing takes about a tenth of a second each."""
-_NICE: Final = 10
+NICE: Final = 10
+"""How far the threads that hash step back behind all others."""
+_MOST_THREADS: Final = 4
 
 Result = TypeVar("Result")
+
+
+def threads() -> int:
+    """Return how many passwords are hashed at once on this machine: one for every two processors, at most four."""
+    return max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // 2))
 
 
 class Argon2Passwords:
@@ -29,8 +36,7 @@ class Argon2Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=LANES)
-        threads = max(1, min(4, (os.cpu_count() or 1) // 2))
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_step_back)
+        self._threads = ThreadPoolExecutor(threads(), thread_name_prefix="argon2", initializer=_step_back)
         self._waiting = 0
         self._nobody: str | None = None
 
@@ -75,4 +81,4 @@ class Argon2Passwords:
 def _step_back() -> None:
     """Let this thread run when nothing else wants to."""
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
