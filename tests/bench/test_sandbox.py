@@ -7,6 +7,7 @@ cannot read how much memory the sandboxed processes hold.
 """
 
 import asyncio
+import json
 import os
 import shutil
 import statistics
@@ -14,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import uvloop
