@@ -1,223 +1,47 @@
 """The `flexcore` command: what runs a node, and what its operators look after it with."""
 
 import logging
-import os
-import sys
-import time
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
-from flexcore import authoring, maintenance
-from flexcore import main as server
-from flexcore.application.read_models.catalogue import PROJECTIONS
-from flexcore.application.verification import Verification
-from flexcore.configuration import Configuration, SettingsError, load
-from flexcore.domain.errors import FlexCoreError, InvalidInput
-from flexcore.infrastructure.plugin_runtime import SandboxTooWeak
-from flexcore.infrastructure.sandbox import supervisor
-from flexcore.infrastructure.sandbox.supervisor.command import sandbox
-from flexcore.presentation.http.server import ListenError
-from flexcore.settings import Settings
-
-DEFAULT_CONFIG: Final = Path("/etc/flexcore/config.yaml")
-_SERVER_SECRETS: Final = ("auth.token", "postgres.password")
-
-_PROGRESS_SECONDS: Final = 2.0
-
-_config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    help=f"Configuration file; {DEFAULT_CONFIG} if it is there.",
-)
+_COMMANDS: Final[Mapping[str, str]] = {
+    "audit": "flexcore.commands.database:audit",
+    "check-config": "flexcore.commands.configuration:check_config",
+    "events": "flexcore.commands.database:events",
+    "marketplace": "flexcore.commands.authoring:marketplace",
+    "migrate": "flexcore.commands.database:migrate",
+    "plugin": "flexcore.commands.authoring:plugin",
+    "projections": "flexcore.commands.database:projections",
+    "sandbox": "flexcore.commands.sandbox:become_sandbox",
+    "serve": "flexcore.commands.serving:serve",
+    "version": "flexcore.cli:print_version",
+}
 
 
-_first_option = click.option(
-    "--from", "first", type=click.IntRange(min=1), default=1, show_default=True, help="First position."
-)
-_last_option = click.option("--to", "last", type=click.IntRange(min=1), help="Last position; the end by default.")
+class _Commands(click.Group):
+    """Imports a command when it is asked for: the server's libraries take most of a second, and few need them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = _COMMANDS.get(cmd_name)
+        found: click.Command | None = pkgutil.resolve_name(place) if place is not None else None
+        return found
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run and manage a FlexCore node."""
     # A command says itself what went wrong, in one line; the server sets up its own log.
     logging.getLogger("flexcore").addHandler(logging.NullHandler())
 
 
-@main.command()
-@_config_option
-def serve(path: Path | None) -> None:
-    """Serve until SIGTERM; a second SIGTERM does not wait for running executions."""
-    configuration = _load(path, required=_SERVER_SECRETS)
-    try:
-        sys.exit(server.serve(configuration))
-    except ListenError as error:
-        _fail(str(error), os.EX_UNAVAILABLE)
-    except SandboxTooWeak as error:
-        _fail(str(error), os.EX_CONFIG)
-
-
-@main.command()
-@_config_option
-def migrate(path: Path | None) -> None:
-    """Bring the database schema to this release's version, as the owner role."""
-    configuration = _load(path, required=("postgres.owner_password",))
-    try:
-        report = maintenance.migrate(configuration.settings)
-    except FlexCoreError as error:
-        _fail(str(error), os.EX_UNAVAILABLE)
-    if report.before == report.after:
-        click.echo(f"the schema is at revision {report.after} already")
-    else:
-        click.echo(f"the schema went from revision {report.before or 'none'} to {report.after}")
-
-
-@main.group()
-def projections() -> None:
-    """Look after the read models, which are made from the event log."""
-
-
-@projections.command("list")
-@_config_option
-def list_projections(path: Path | None) -> None:
-    """Show every read model with the event it has reached."""
-    configuration = _load(path, required=("postgres.password",))
-    try:
-        generations, head = maintenance.list_projections(configuration.settings)
-    except FlexCoreError as error:
-        _fail(str(error), os.EX_UNAVAILABLE)
-    click.echo(f"{'NAME':<20}{'STATUS':<10}{'VERSION':>7}{'POSITION':>14}{'BEHIND':>12}  PROBLEM")
-    for found in generations:
-        behind = max(head - found.position, 0)
-        line = f"{found.name:<20}{found.status:<10}{found.version:>7}{found.position:>14}{behind:>12}"
-        click.echo(f"{line}  {found.failure}" if found.failure else line)
-
-
-@projections.command("rebuild")
-@click.argument("name", type=click.Choice(sorted(PROJECTIONS)))
-@_config_option
-def rebuild_projection(name: str, path: Path | None) -> None:
-    """Build a read model anew from the whole log; the old one answers until the new one takes over."""
-    configuration = _load(path, required=("postgres.password",))
-    started = last = time.monotonic()
-
-    def progress(position: int, head: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _PROGRESS_SECONDS:
-            last = time.monotonic()
-            click.echo(f"event {position} of {max(head, position)}", err=True)
-
-    try:
-        position = maintenance.rebuild_projection(configuration.settings, name, progress)
-    except FlexCoreError as error:
-        _fail(str(error), os.EX_UNAVAILABLE)
-    click.echo(f"{name} was rebuilt from {position} events in {time.monotonic() - started:.1f} s")
-
-
-@main.command("check-config")
-@_config_option
-def check_config(path: Path | None) -> None:
-    """Check the settings and print each with its source, secrets as ***.
-
-    A secret that only the service's unit can read is shown as not set; that is no error here.
-    """
-    for line in _load(path, required=()).lines():
-        click.echo(line)
-
-
-@main.group()
-def events() -> None:
-    """Look after the event log."""
-
-
-@events.command("verify")
-@_config_option
-@_first_option
-@_last_option
-def verify_events(path: Path | None, first: int, last: int | None) -> None:
-    """Recompute the chain of hashes and compare it with this node's signed checkpoints.
-
-    Exits with 0 if nobody changed the log, 1 if somebody did, 69 if it can't be read.
-    """
-    settings = _load(path, required=("postgres.password",)).settings
-    found = _verification(maintenance.verify_events, settings, first, last)
-    compared = f"{found.checked} events checked, {found.checkpoints} signed checkpoints compared"
-    if found.verified and settings.state_directory is None:
-        compared += "; no state_directory is set, so a rewritten chain would not show"
-    _tell(found, compared)
-
-
-@main.group()
-def audit() -> None:
-    """Look after the audit trail."""
-
-
-@audit.command("verify")
-@_config_option
-@_first_option
-@_last_option
-def verify_audit(path: Path | None, first: int, last: int | None) -> None:
-    """Recompute the chain of hashes of the audit trail.
-
-    Exits with 0 if nobody changed a record, 1 if somebody did, 69 if the trail can't be read. The end of this chain is
-    not signed: it does not show that the newest records were cut off, or that all from one on were written anew.
-    """
-    settings = _load(path, required=("postgres.password",)).settings
-    found = _verification(maintenance.verify_audit, settings, first, last)
-    _tell(found, f"{found.checked} records checked")
-
-
-def _verification(
-    verify: Callable[[Settings, int, int | None], Verification], settings: Settings, first: int, last: int | None
-) -> Verification:
-    try:
-        return verify(settings, first, last)
-    except InvalidInput as error:
-        _fail(str(error), os.EX_USAGE)
-    except FlexCoreError as error:
-        _fail(str(error), os.EX_UNAVAILABLE)
-
-
-def _tell(found: Verification, checked: str) -> None:
-    """Say what was found; ends the process with status 1 if somebody changed something."""
-    if found.verified:
-        click.echo(f"verified: {checked}")
-        return
-    click.echo(f"NOT VERIFIED, first bad position {found.first_bad_position or 'unknown'}: {found.reason}; {checked}")
-    sys.exit(1)
-
-
-main.add_command(authoring.plugin)
-main.add_command(authoring.marketplace)
-
-
-@main.command("sandbox", params=sandbox.params, help=sandbox.help)
-def become_sandbox(**_: object) -> None:
-    """Become a process that knows nothing of the server, its database and its libraries."""
-    program = (sys.executable, "-I", "-m", supervisor.__name__, *sys.argv[2:])
-    os.execv(program[0], program)  # noqa: S606
-
-
-@main.command("version")
+@click.command("version")
 def print_version() -> None:
     """Print the version."""
     click.echo(version("flexcore"))
-
-
-def _load(path: Path | None, required: tuple[str, ...]) -> Configuration:
-    if path is None and DEFAULT_CONFIG.exists():
-        path = DEFAULT_CONFIG
-    try:
-        return load(path, os.environ, required=required)
-    except SettingsError as error:
-        _fail(str(error), os.EX_CONFIG)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"flexcore: {message}", err=True)
-    sys.exit(code)
