@@ -147,7 +147,7 @@ class HttpTransport:
         deadline = self._deadline or Deadline(self.clock, total or self._timeouts.total)
         again = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
         if self._login is not None and path != LOGIN_PATH:
-            await self._log_in(self._login, deadline)
+            await self._stay_logged_in(self._login, deadline)
         target = self.address.prefix + path + ("?" + urlencode(params, quote_via=quote) if params else "")
         request = Request(method, target, {**self._headers(path), **(headers or {})}, body)
         attempt = 0
@@ -169,12 +169,17 @@ class HttpTransport:
             else:
                 raise outcome
 
-    async def _log_in(self, login: Login, deadline: Deadline) -> None:
-        """Exchange the name and password for a token, unless there is one that has time left."""
+    async def _stay_logged_in(self, login: Login, deadline: Deadline) -> None:
+        """Log in, unless there is a token that has time left."""
         if self.clock.monotonic() < self._renew_at:
             return
+        self._token, seconds = await self.log_in(login, deadline.remaining)
+        self._renew_at = self.clock.monotonic() + seconds * RENEW_AFTER
+
+    async def log_in(self, login: Login, total: float | None = None) -> tuple[str, float]:
+        """Exchange a name and a password for a token and return it with its seconds; raises ClientError."""
         body = json_body({"username": login.username, "password": login.password})
-        answer = await self.request("POST", LOGIN_PATH, body=body, idempotent=True, total=deadline.remaining)
+        answer = await self.request("POST", LOGIN_PATH, body=body, idempotent=True, total=total)
         try:
             granted = answer.json() if answer.status == 200 else {}
         except ClientError:
@@ -184,10 +189,8 @@ class HttpTransport:
         )
         if not isinstance(token, str) or not is_token(token):
             raise self._no_login(answer)
-        self._token = token
         self._secrets.append(token)
-        seconds = float(lasts) if isinstance(lasts, (int, float)) else 0.0
-        self._renew_at = self.clock.monotonic() + seconds * RENEW_AFTER
+        return token, float(lasts) if isinstance(lasts, (int, float)) else 0.0
 
     def _no_login(self, answer: Answer) -> ClientError:
         reason, step = {

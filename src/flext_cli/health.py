@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from flexcore_client.errors import InputError
-from flexcore_client.fanout import CheckOptions, check
+from flexcore_client.fanout import NO_PHASE_LIMITS, CheckOptions, check
 from flexcore_client.models import ServiceHealth
 
 from .targets import select
@@ -23,7 +24,10 @@ def check_health(
 ) -> int:
     """Check the services and return the exit code."""
     selection = select(given, targets_file)
-    options = CheckOptions(timeout=timeout or selection.timeout or DEFAULT_TIMEOUT_SECONDS)
+    options = CheckOptions(
+        timeout=timeout or selection.timeout or DEFAULT_TIMEOUT_SECONDS,
+        connection=replace(selection.connection, timeouts=NO_PHASE_LIMITS),
+    )
     results = check(selection.targets, options)
     if record is not None:
         record_results(record, results)

@@ -43,6 +43,29 @@ def flext() -> None:
     """Look after FlexCore and the services it uses."""
 
 
+@flext.command()
+@click.argument("url", required=False)
+@click.option("--username", envvar="FLEXCORE_USERNAME", prompt=True, help="Who; FLEXCORE_USERNAME by default.")
+def login(url: str | None, username: str) -> int:
+    """Log in at the FlexCore at URL, for the commands that come after.
+
+    Without URL it is the FlexCore at FLEXCORE_URL, or on this machine. The password is asked for, or taken from
+    FLEXCORE_PASSWORD. Only the session's token is kept, in a file that nobody else can read, until it expires.
+    """
+    from .login import log_in
+
+    return log_in(url, username)
+
+
+@flext.command()
+@click.argument("url", required=False)
+def logout(url: str | None) -> int:
+    """End the sessions of whoever is logged in at URL, on all nodes."""
+    from .login import log_out
+
+    return log_out(url)
+
+
 @flext.group()
 def service() -> None:
     """Services: FlexCore, PostgreSQL and Redis."""

@@ -11,7 +11,6 @@ from flexcore_client.event_loop import run
 from flexcore_client.models import PluginInfo
 from flexcore_client.report_printer import PLUGIN_COLUMNS, plugin_cells
 from flexcore_client.tables import print_table
-from flexcore_client.transport import HttpTransport
 
 from .targets import Selection, select
 
@@ -45,13 +44,13 @@ def show_plugin(plugin_id: str, targets_file: Path | None, form: str) -> int:
 
 async def _plugins(selection: Selection) -> list[PluginInfo]:
     target = selection.flexcore()
-    async with HttpTransport(target.address, token=target.token) as transport:
+    async with selection.transport(target) as transport:
         return await FlexCoreClient(target, transport).plugins()
 
 
 async def _plugin(selection: Selection, plugin_id: str) -> PluginInfo | None:
     target = selection.flexcore()
-    async with HttpTransport(target.address, token=target.token) as transport:
+    async with selection.transport(target) as transport:
         return await FlexCoreClient(target, transport).plugin(plugin_id)
 
 

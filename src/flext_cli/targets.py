@@ -1,16 +1,25 @@
-"""Which services a command is about: from the command line, a file, or the environment, in this order."""
+"""Which services a command is about, and how to reach them as whom: from the command line, a file, the environment.
+
+What is said explicitly wins. The variables are those that the modules take as well, see ``flexcore_client.connection``.
+Whoever is said to ask by none of them is who logged in with ``flext login``.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flexcore_client.clock import SystemClock
+from flexcore_client.connection import ENVIRONMENT, Connection, read_connection, with_environment
 from flexcore_client.credentials import read_token
 from flexcore_client.errors import InputError
 from flexcore_client.targets import Target, parse_targets
+from flexcore_client.transport import HttpTransport
+
+from .sessions import Sessions
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 KEYS = ("targets", "timeout", "token_file", "api")
@@ -18,9 +27,10 @@ KEYS = ("targets", "timeout", "token_file", "api")
 
 @dataclass(frozen=True)
 class Selection:
-    """Targets, and the timeout in seconds that their file asks for."""
+    """Targets, how to reach them as whom, and the timeout in seconds that their file asks for."""
 
     targets: list[Target]
+    connection: Connection
     timeout: float | None = None
 
     def flexcore(self, name: str | None = None) -> Target:
@@ -31,6 +41,10 @@ class Selection:
             raise InputError(f"There is no FlexCore target called {name or 'anything'}: known are {known}")
         return found[0]
 
+    def transport(self, target: Target) -> HttpTransport:
+        """Return the way to one of the targets."""
+        return self.connection.transport(target.address, SystemClock(), token=target.token)
+
 
 def select(given: Sequence[str], file: Path | None) -> Selection:
     """Read the targets; raises InputError that names the option or file at fault."""
@@ -38,8 +52,13 @@ def select(given: Sequence[str], file: Path | None) -> Selection:
         raise InputError("Give either --target or --targets, not both")
     if file:
         return read_targets_file(file)
-    texts = given or (os.environ.get("FLEXCORE_URL") or DEFAULT_URL,)
-    return Selection(parse_targets([_named(text) for text in texts]))
+    return _selection(named(given))
+
+
+def named(given: Sequence[str]) -> list[Target]:
+    """Read targets as ``[name=]url``; none is the FlexCore of the environment, or that of this machine."""
+    texts = given or (os.environ.get(ENVIRONMENT["url"]) or DEFAULT_URL,)
+    return parse_targets([_named(text) for text in texts])
 
 
 def read_targets_file(file: Path) -> Selection:
@@ -57,9 +76,10 @@ def read_targets_file(file: Path) -> Selection:
     token_file = document.get("token_file")
     token = token_of(token_file, file) if token_file is not None else None
     try:
-        return Selection(parse_targets(entries, token, str(document.get("api", "auto"))), timeout)
+        targets = parse_targets(entries, token, str(document.get("api", "auto")))
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
+    return _selection(targets, token, timeout)
 
 
 def token_of(token_file: Any, named_in: Path) -> str:
@@ -71,6 +91,15 @@ def token_of(token_file: Any, named_in: Path) -> str:
         return read_token(Path(base) / token_file)
     except InputError as error:
         raise InputError(f"{named_in}: {error}") from None
+
+
+def _selection(targets: list[Target], token: str | None = None, timeout: float | None = None) -> Selection:
+    """Say how to reach the targets: by the environment, and where that says nothing of who asks, as who logged in."""
+    connection = read_connection(with_environment({"token": token}, os.environ))
+    if connection.token is None and connection.login is None:
+        sessions = Sessions()
+        targets = [replace(target, token=sessions.token(target.address)) for target in targets]
+    return Selection(targets, connection, timeout)
 
 
 def _named(text: str) -> dict[str, str]:

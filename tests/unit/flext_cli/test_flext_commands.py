@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flexcore_client.connection import ENVIRONMENT
 
 from flext_cli import main as command
 from tests.doubles import dialects, socket_double
-from tests.doubles.http_double import serving
+from tests.doubles.http_double import Reply, serving
 from tests.doubles.socket_double import behaving
 
 CANARY = "canary-token-4711-canary-token"
@@ -22,9 +23,10 @@ Flext = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def flext(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flext:
+def flext(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Flext:
     """Return a function that runs the command and gives exit code, output and errors."""
-    for name in ("FLEXCORE_URL", "FLEXCORE_TOKEN", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"):
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))  # whoever runs this may be logged in somewhere
+    for name in (*ENVIRONMENT.values(), "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object) -> tuple[int, str, str]:
@@ -81,6 +83,50 @@ def test_targets_from_a_file_with_a_token_beside_it(flext: Flext, tmp_path: Path
         assert flexcore.seen[0].headers["authorization"] == f"Bearer {CANARY}"
     assert code == 0
     assert "api" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [("service", "health"), ("service", "logs"), ("plugin", "list"), ("plugin", "info", "json-processor")]
+)
+@pytest.mark.parametrize("variable", ["FLEXCORE_TOKEN", "FLEXCORE_TOKEN_FILE"])
+def test_every_command_takes_its_token_from_the_environment(
+    flext: Flext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, arguments: tuple[str, ...]
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{CANARY}\n")
+    monkeypatch.setenv(variable, CANARY if variable == "FLEXCORE_TOKEN" else str(file))
+    with serving(dialects.flexcore_v1()) as flexcore:
+        monkeypatch.setenv("FLEXCORE_URL", flexcore.url)
+        flext(*arguments)
+    assert {request.headers.get("authorization") for request in flexcore.seen} == {f"Bearer {CANARY}"}
+
+
+def test_a_user_of_the_environment_logs_in(flext: Flext, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = {"access_token": CANARY, "token_type": "bearer", "expires_in": 3600}
+    with serving({**dialects.flexcore_v1(), "POST /auth/login": Reply(session)}) as flexcore:
+        for name, value in (("URL", flexcore.url), ("USERNAME", "ada"), ("PASSWORD", CANARY)):
+            monkeypatch.setenv(f"FLEXCORE_{name}", value)
+        assert flext("plugin", "list")[0] == 0
+    login, *others = flexcore.seen
+    assert login.json == {"username": "ada", "password": CANARY}
+    assert {request.headers["authorization"] for request in others} == {f"Bearer {CANARY}"}
+
+
+def test_the_token_of_a_targets_file_keeps_that_of_the_environment_out(
+    flext: Flext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FLEXCORE_TOKEN", "another-token")
+    (tmp_path / "token").write_text(CANARY)
+    file = tmp_path / "targets.yaml"
+    with serving(dialects.flexcore_v1()) as flexcore:
+        file.write_text(f"token_file: token\ntargets: [{{url: '{flexcore.url}'}}]\n")
+        flext("plugin", "list", "--targets", file)
+    assert {request.headers["authorization"] for request in flexcore.seen} == {f"Bearer {CANARY}"}
+
+
+def test_half_a_login_in_the_environment_is_said(flext: Flext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEXCORE_USERNAME", "ada")
+    assert flext("plugin", "list") == (1, "", "flext: username and password belong together: give both or none\n")
 
 
 def test_a_relative_token_file_is_a_credential_of_the_unit(
