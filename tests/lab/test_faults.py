@@ -19,11 +19,12 @@ NOTICED_SECONDS = 5
 
 @dataclass(frozen=True)
 class Victim:
-    """A service, its unit, and what else suffers when it is away."""
+    """A unit, the service that is ill when it is away, and what else suffers; each of these names the cause."""
 
     service: str
     unit: str
     suffers: frozenset[str]
+    cause: str
 
     def dies(self, host: LabHost) -> None:
         """End it, and keep systemd from bringing it back at once."""
@@ -39,9 +40,10 @@ class Victim:
 
 
 VICTIMS = [
-    Victim("postgresql", "postgresql@15-main.service", frozenset({"flexcore"})),
-    Victim("redis", "redis-server.service", frozenset({"flexcore"})),
-    Victim("flexcore", "flexcore.service", frozenset()),
+    Victim("postgresql", "postgresql@15-main.service", frozenset({"flexcore"}), "postgresql"),
+    Victim("redis", "redis-server.service", frozenset({"flexcore"}), "redis"),
+    Victim("flexcore", "flexcore.service", frozenset(), ""),
+    Victim("flexcore", "flexcore-sandbox.service", frozenset({"flexcore"}), "plugin_runtime"),
 ]
 
 
@@ -79,7 +81,7 @@ def wait_until_ill(lab: Lab, expected: set[str]) -> dict[str, Mapping[str, str]]
 
 
 @pytest.mark.parametrize("how", ["dies", "hangs"])
-@pytest.mark.parametrize("victim", VICTIMS, ids=lambda victim: victim.service)
+@pytest.mark.parametrize("victim", VICTIMS, ids=lambda victim: victim.unit.partition(".")[0])
 def test_health_names_the_culprit_and_sees_the_recovery(deployment: Deployment, victim: Victim, how: str) -> None:
     host = deployment.lab.hosts["lab1"]
     wait_until_ill(deployment.lab, set())
@@ -87,7 +89,7 @@ def test_health_names_the_culprit_and_sees_the_recovery(deployment: Deployment, 
         getattr(victim, how)(host)
         ill = wait_until_ill(deployment.lab, {victim.service} | victim.suffers)
         for sufferer in victim.suffers:
-            assert victim.service in ill[sufferer]["cause"]
+            assert victim.cause in ill[sufferer]["cause"]
     finally:
         victim.returns(host)
     wait_until_ill(deployment.lab, set())

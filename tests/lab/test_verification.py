@@ -114,9 +114,19 @@ FAULTS = (
 )
 
 
-def verify(deployment: Deployment) -> subprocess.CompletedProcess[str]:
+def verify(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/infra", "--inventory", deployment.lab.inventory, "-q", "-rfE"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/infra",
+            "--inventory",
+            deployment.lab.inventory,
+            "-q",
+            "-rfE",
+            *arguments,
+        ],
         cwd=ROOT,
         env=deployment.lab.variables,
         capture_output=True,
@@ -149,11 +159,40 @@ def broken(deployment: Deployment) -> Iterator[Deployment]:
 
 def test_what_is_broken_fails_and_nothing_else(broken: Deployment) -> None:
     verified = verify(broken)
-    assert verified.returncode == 1, verified.stdout + verified.stderr
-    failed = set(re.findall(r"^(?:FAILED|ERROR) \S+::(test_.*?\])(?: - |$)", verified.stdout, re.MULTILINE))
-    assert failed == {check for fault in FAULTS for check in fault.checks}
+    assert failures(verified) == {check for fault in FAULTS for check in fault.checks}
     shown = [name for name, value in broken.secrets.items() if value in verified.stdout + verified.stderr]
     assert not shown
+
+
+# What there is to say of plugins is then said by nobody.
+WITHOUT_SANDBOX = {
+    "test_the_sandbox_runs_with_the_server[lab1]",
+    "test_the_sandbox_has_a_user_of_its_own_and_no_privilege[lab1]",
+    "test_the_sandbox_has_no_network_and_no_credential[lab1]",
+    "test_only_the_server_reaches_the_sandbox[lab1]",
+    "test_what_runs_plugins_can_read_their_code_and_write_none[lab1]",
+    "test_what_runs_plugins_reads_nothing_of_the_servers[lab1]",
+    "test_the_host_enforces_what_the_inventory_asks_for[lab1]",
+    "test_health[lab1]",
+    "test_every_component_is_healthy[lab1]",
+    "test_is_alive_and_ready[lab1]",
+}
+
+
+def test_a_sandbox_that_does_not_run_is_noticed(deployment: Deployment) -> None:
+    host = deployment.lab.hosts["lab1"]
+    host.run("sudo systemctl stop flexcore-sandbox")
+    try:
+        verified = verify(deployment, "-k", "test_flexcore_sandbox or test_flexcore_http")
+    finally:
+        host.run("sudo systemctl start flexcore-sandbox")
+    assert failures(verified) == WITHOUT_SANDBOX
+
+
+def failures(verified: subprocess.CompletedProcess[str]) -> set[str]:
+    """The checks that a run of the suite says to have failed; it must say so by its exit status as well."""
+    assert verified.returncode == 1, verified.stdout + verified.stderr
+    return set(re.findall(r"^(?:FAILED|ERROR) \S+::(test_.*?\])(?: - |$)", verified.stdout, re.MULTILINE))
 
 
 def test_verification_leaves_no_trace(deployment: Deployment) -> None:
