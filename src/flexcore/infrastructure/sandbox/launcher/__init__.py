@@ -5,5 +5,6 @@ plugin version. The parts:
 
 - `linux`, `namespaces`, `root`, `landlock`, `seccomp` with `policy` and `syscalls`: the kernel's means, one each;
 - `fork_server`: becomes the confined process that imports the plugin and forks its executions;
-- `launcher`: the process that is trusted; it stays outside, and is parent, judge and reaper of every execution.
+- `launcher`: the process that is trusted; it stays outside, and is parent, judge and reaper of every `execution`;
+  what it judges by it hears from `notifications` and reads from `processes`.
 """

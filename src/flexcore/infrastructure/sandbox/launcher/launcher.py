@@ -22,12 +22,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from flexcore.infrastructure.sandbox.launcher import linux, policy, root, usage
-from flexcore.infrastructure.sandbox.launcher.fork_server import CHANNEL, SPAWN_FLAGS
+from flexcore.infrastructure.sandbox.launcher import linux, policy, processes
+from flexcore.infrastructure.sandbox.launcher.execution import Execution, Outfit
+from flexcore.infrastructure.sandbox.launcher.fork_server import SPAWN_FLAGS
 from flexcore.infrastructure.sandbox.launcher.notifications import Listener, Notification
 
 LONGEST_MESSAGE: Final = 1 << 16
@@ -36,32 +36,12 @@ _MOST_DESCRIPTORS: Final = 16
 _SPARE: Final = 1
 # More forks than this are not asked for at a time, so that a kill finds most of what waits not begun.
 _MOST_FORKING: Final = 4
-# Threads that an execution may have beside its processes.
-_THREADS: Final = 63
 # After so many refused calls an execution is only there to be refused.
 _MOST_REFUSED: Final = 10_000
 _LONGEST_ERROR: Final = 500
 _LONGEST_IMPORT_MS: Final = 1_000_000
 _USAGE_SECONDS: Final = 1.0
 _FORKS: Final = ("clone", "fork", "vfork")
-_MEGABYTE: Final = 1 << 20
-_RESERVED: Final = 256 * _MEGABYTE
-
-
-@dataclass(slots=True)
-class Execution:
-    """One execution, from its start to its end."""
-
-    id: str
-    limits: dict[str, int]
-    descriptors: list[int]
-    refused: Counter[str] = field(default_factory=Counter)
-    killed_because: str | None = None
-
-    def close(self) -> None:
-        """Give up our copies of its descriptors."""
-        while self.descriptors:
-            os.close(self.descriptors.pop())
 
 
 class Launcher:
@@ -82,7 +62,7 @@ class Launcher:
         self._server_pid = server
         self._first_pid = first
         self._memory_limited = memory_limited
-        self._executable = executable
+        self._outfit = Outfit(memory_limited=memory_limited, executable=executable)
         self._listener: Listener | None = None
         self._waiting: deque[Execution] = deque()
         self._running: dict[int, Execution] = {}
@@ -95,8 +75,6 @@ class Launcher:
         self._refused_by_server: Counter[str] = Counter()
         self._imported = False
         self._broken: str | None = None
-        self._namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._child_ends = _child_ends()
         self._poll = select.epoll()
         self._ready: dict[int, Callable[[], None]] = {}
@@ -113,7 +91,7 @@ class Launcher:
                 if handler is not None:
                     handler()
             if self._running and time.monotonic() >= due:
-                self._tell(using={execution.id: usage.measure(pid) for pid, execution in self._running.items()})
+                self._tell(using={execution.id: processes.measure(pid) for pid, execution in self._running.items()})
                 due = time.monotonic() + _USAGE_SECONDS
 
     def _watch(self, descriptor: int, handler: Callable[[], None]) -> None:
@@ -271,7 +249,7 @@ class Launcher:
         if call.name == policy.HAND_OVER:
             self._asked(call)
             return
-        owner = self._owner(call.thread)
+        owner = processes.owner(call.thread, self._known)
         execution = self._running.get(owner)
         if call.name in _FORKS:
             allowed = self._may_fork(owner, execution, call)
@@ -313,26 +291,13 @@ class Launcher:
         if execution is None or flags & forbidden:
             return False
         limit = execution.limits["processes"]
-        return limit > 1 and len(usage.descendants(owner, limit)) < limit
-
-    def _owner(self, thread: int) -> int:
-        """Find which of our children a thread belongs to: its process, or an ancestor of that; 0 if none."""
-        pid = thread
-        while pid > 1 and pid not in self._known:
-            try:
-                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            except (FileNotFoundError, ProcessLookupError):
-                return 0
-            fields = dict(line.split(":", 1) for line in lines if line.startswith(("Tgid:", "PPid:")))
-            group = int(fields["Tgid"])
-            pid = group if group != pid else int(fields["PPid"])
-        return pid if pid in self._known else 0
+        return limit > 1 and len(processes.descendants(owner, limit)) < limit
 
     def _asked(self, call: Notification) -> None:
         """Answer a new process, which asks for its execution. Nobody else may make this call."""
         assert self._listener is not None  # noqa: S101
         pid = call.thread
-        if pid in self._known or not _is_our_child(pid):
+        if pid in self._known or not processes.is_our_child(pid):
             self._listener.refuse(call, errno.EPERM)
             return
         self._forking = max(self._forking - 1, 0)
@@ -353,61 +318,17 @@ class Launcher:
         self._fill()
 
     def _hand_over(self, pid: int, call: Notification) -> None:
-        """Bind the next execution to this process: limits first, then its descriptors, then let it go."""
+        """Bind the next execution to this process."""
         assert self._listener is not None  # noqa: S101
         execution = self._waiting.popleft()
         self._running[pid] = execution
         try:
-            channel, log, *groups = execution.descriptors
-            for group in groups:
-                os.write(group, str(pid).encode())
-            self._mount_work(pid, execution.limits)
-            self._limit(pid, execution.limits)
-            for descriptor, number in self._places(channel, log):
-                self._listener.give(call, descriptor, number)
-            self._listener.succeed(call)
+            self._outfit.put_on(execution, pid, call, self._listener)
         except OSError as error:
             execution.killed_because = f"it could not be given its limits: {error.strerror}"
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         execution.close()
-
-    def _places(self, channel: int, log: int) -> tuple[tuple[int, int], ...]:
-        if self._executable:
-            return (channel, 0), (channel, 1), (log, 2)
-        return (self._null, 0), (log, 1), (log, 2), (channel, CHANNEL)
-
-    def _mount_work(self, pid: int, limits: dict[str, int]) -> None:
-        """Give the execution a work directory of its own: in its mount namespace, where nobody else is."""
-        size = limits["work_mb"]
-        process = os.pidfd_open(pid)
-        try:
-            linux.setns(process, linux.CLONE_NEWNS)
-        finally:
-            os.close(process)
-        try:
-            flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
-            linux.mount("tmpfs", root.WORK, "tmpfs", flags, f"mode=0700,size={size}m,nr_inodes={size * 64 + 64}")
-        finally:
-            linux.setns(self._namespace, linux.CLONE_NEWNS)
-
-    def _limit(self, pid: int, limits: dict[str, int]) -> None:
-        values = {
-            resource.RLIMIT_CPU: limits["cpu_seconds"],
-            resource.RLIMIT_FSIZE: limits["file_size_mb"] * _MEGABYTE,
-            resource.RLIMIT_NOFILE: limits["open_files"],
-            resource.RLIMIT_NPROC: limits["processes"] + _THREADS,
-        }
-        if not self._memory_limited:
-            memory = limits["memory_mb"] * _MEGABYTE
-            values[resource.RLIMIT_DATA] = memory
-            # Looser, for libraries reserve more than they use; but shared memory counts here only.
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-            values[resource.RLIMIT_AS] = pages * resource.getpagesize() + 2 * memory + _RESERVED
-        for limit, value in values.items():
-            hard = resource.prlimit(pid, limit)[1]
-            bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.prlimit(pid, limit, (bound, bound))
 
 
 def _how(status: int) -> str:
@@ -419,11 +340,3 @@ def _child_ends() -> int:
     """Have the ends of children make a descriptor readable, and interrupt nothing."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
     return linux.signal_descriptor(signal.SIGCHLD)
-
-
-def _is_our_child(pid: int) -> bool:
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True

@@ -1,6 +1,7 @@
-"""What a running execution uses now, from /proc, where nothing that a plugin says counts."""
+"""What /proc says of processes, where nothing that a plugin says counts: whose they are, and what they use."""
 
 import os
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -34,3 +35,26 @@ def descendants(pid: int, enough: int = 1 << 16) -> list[int]:
             for thread in Path(f"/proc/{parent}/task").iterdir():
                 found += map(int, (thread / "children").read_text().split())
     return found
+
+
+def owner(thread: int, known: Container[int]) -> int:
+    """Find which of the `known` processes a thread belongs to: its own, or an ancestor of that; 0 if none."""
+    pid = thread
+    while pid > 1 and pid not in known:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0
+        fields = dict(line.split(":", 1) for line in lines if line.startswith(("Tgid:", "PPid:")))
+        group = int(fields["Tgid"])
+        pid = group if group != pid else int(fields["PPid"])
+    return pid if pid in known else 0
+
+
+def is_our_child(pid: int) -> bool:
+    """Say whether it is, and has not been buried yet: then its number is nobody else's."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
