@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -167,6 +168,71 @@ def test_a_fork_server_that_dies_is_replaced(server: Server, supervisor: Supervi
     os.kill(launcher, signal.SIGKILL)
     wait_until(lambda: launcher not in supervisor.launchers(), 5, "end of what was killed")
     assert server.run(plugin, "echo", {"n": 1}).result == {"n": 1}
+
+
+def test_what_runs_goes_on_when_its_fork_server_dies(
+    server: Server, supervisor: Supervisor, plugin_of: Any, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    plugin = plugin_of(
+        "import os, time\nfound = 1\n"
+        f"def wait(self):\n while not os.path.exists('{go}'): time.sleep(0.01)\n return 'done'\n",
+        read=(str(tmp_path),),
+    )
+    with (tmp_path / "made.py").open("a") as file:
+        file.write(" wait = wait\n")
+    before = supervisor.launchers()
+    running = server.start(plugin, "wait", execution_id="running")
+    server.run(plugin, "echo", execution_id="another")
+    launcher = _new_launcher(supervisor, before)
+    wait_until(lambda: len(_children(launcher)) == 4, 5, "a process ahead, beside the one that runs")
+    fork_server = _fork_server(launcher)
+    # The next start takes the process that is ahead, and has another asked for: that is unread when the server dies.
+    os.kill(fork_server, signal.SIGSTOP)
+    last = server.start(plugin, "echo", execution_id="last")
+    assert server.ended("last").how == "exited"
+    os.kill(fork_server, signal.SIGKILL)
+    wait_until(lambda: fork_server not in _children(launcher), 5, "its end")
+    go.touch()
+    assert [message["data"] for message in running.messages()] == ["done"]
+    assert server.ended("running").how == "exited"
+    running.close()
+    last.close()
+
+
+def test_forks_that_die_are_not_made_for_ever(server: Server, supervisor: Supervisor, plugin_of: Any) -> None:
+    plugin = plugin_of("import os\nfound = 1\nos.setsid = lambda: os._exit(7)")
+    before = supervisor.launchers()
+    assert server.run(plugin, "echo").ended.error == "its process ended before it could begin (exit code 7)"
+    fork_server = _fork_server(_new_launcher(supervisor, before))
+
+    def rests() -> bool:
+        used = _processor_ticks(fork_server)
+        # Each fork takes it about a tenth of a tick.
+        select.select([], [], [], 0.2)
+        return _processor_ticks(fork_server) == used
+
+    wait_until(rests, 5, "a fork server at rest")
+
+
+def _new_launcher(supervisor: Supervisor, before: set[int]) -> int:
+    # While others end, /proc may skip one.
+    wait_until(lambda: len(supervisor.launchers() - before) == 1, 5, "one new launcher")
+    return min(supervisor.launchers() - before)
+
+
+def _fork_server(launcher: int) -> int:
+    """Find it: a launcher's second child, after the first process of the namespace."""
+    return _children(launcher)[1]
+
+
+def _children(pid: int) -> list[int]:
+    """Name them, the oldest first."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def _processor_ticks(pid: int) -> int:
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
 
 
 @pytest.mark.parametrize(

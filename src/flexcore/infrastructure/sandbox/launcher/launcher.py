@@ -72,6 +72,9 @@ class Launcher:
         self._known = {server}
         # Asked of the fork server: not asking yet, and of these not even forked yet.
         self._forking = self._permits = 0
+        # How many to fork ahead: none after one that came to nothing, or a plugin whose forks die would have us fork
+        # and bury them for ever.
+        self._ahead = _SPARE
         self._refused_by_server: Counter[str] = Counter()
         self._imported = False
         self._broken: str | None = None
@@ -142,7 +145,10 @@ class Launcher:
     # The fork server and its children.
 
     def _hear_server(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(self._server, LONGEST_MESSAGE, 1)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._server, LONGEST_MESSAGE, 1)
+        except ConnectionResetError:
+            return  # it ended with a request of ours unread; what it said before comes yet
         if not data:
             self._unwatch(self._server.fileno())
             return
@@ -168,6 +174,7 @@ class Launcher:
                 self._nothing_forked(f"it could not be forked: {os.strerror(int(message['not_forked']))}")
 
     def _nothing_forked(self, error: str) -> None:
+        self._ahead = 0
         if self._waiting:
             self._drop(self._waiting.popleft(), error)
         self._fill()
@@ -179,11 +186,11 @@ class Launcher:
             self._hand_over(pid, notification)
         if not self._imported:
             return
-        wanted = min(len(self._waiting) + _SPARE - len(self._spare), _MOST_FORKING) - self._forking
+        wanted = min(len(self._waiting) + self._ahead - len(self._spare), _MOST_FORKING) - self._forking
         if wanted > 0:
             self._forking += wanted
             self._permits += wanted
-            with suppress(BrokenPipeError):
+            with suppress(BrokenPipeError, ConnectionResetError):
                 self._server.send(bytes([wanted]))
 
     def _reap(self) -> None:
@@ -219,6 +226,7 @@ class Launcher:
             self._forking = max(self._forking - 1, 0)
             self._nothing_forked(f"its process ended before it could begin ({_how(status)})")
         elif self._spare.pop(pid, None) is not None:
+            self._ahead = 0
             self._fill()
 
     def _server_ended(self, status: int) -> None:
@@ -302,19 +310,17 @@ class Launcher:
             return
         self._forking = max(self._forking - 1, 0)
         self._known.add(pid)
-        if any(Path(f"/proc/{pid}/fd").iterdir()):
-            # They would be shared with the executions to come.
+        if (defect := _defect(pid)) is not None:
             os.kill(pid, signal.SIGKILL)
-            self._nothing_forked("the plugin's import left descriptors open and kept them from being closed")
-            return
-        if os.getsid(pid) != pid:
-            os.kill(pid, signal.SIGKILL)
-            self._nothing_forked("the plugin's import kept it in a process group with others, whom it could kill")
+            self._nothing_forked(defect)
             return
         if self._waiting:
             self._hand_over(pid, call)
-        else:
+        elif len(self._spare) < _SPARE:
             self._spare[pid] = call
+        else:
+            # What it was asked for has been killed meanwhile.
+            os.kill(pid, signal.SIGKILL)
         self._fill()
 
     def _hand_over(self, pid: int, call: Notification) -> None:
@@ -322,6 +328,7 @@ class Launcher:
         assert self._listener is not None  # noqa: S101
         execution = self._waiting.popleft()
         self._running[pid] = execution
+        self._ahead = _SPARE
         try:
             self._outfit.put_on(execution, pid, call, self._listener)
         except OSError as error:
@@ -329,6 +336,20 @@ class Launcher:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         execution.close()
+
+
+def _defect(pid: int) -> str | None:
+    """Say why a new process can't be let run an execution, if so."""
+    try:
+        if any(Path(f"/proc/{pid}/fd").iterdir()):
+            # They would be shared with the executions to come.
+            return "the plugin's import left descriptors open and kept them from being closed"
+        if os.getsid(pid) != pid:
+            return "the plugin's import kept it in a process group with others, whom it could kill"
+    except OSError as error:
+        # It was killed in this moment, perhaps on purpose.
+        return f"its process could not be looked at: {error.strerror}"
+    return None
 
 
 def _how(status: int) -> str:

@@ -50,11 +50,17 @@ def main(descriptor: int) -> NoReturn:
 
 
 def _first_process() -> int:
-    """Fork process 1 of the plugin's process namespace: it does nothing, and when it dies, all of them do."""
+    """Fork process 1 of the plugin's process namespace: it does nothing, and when it ends, all of them are killed.
+
+    It ends with us: then nobody holds the other end of its pipe. A signal at the death of its parent would not come to
+    one whose parent died before it could ask for it, and from inside its namespace it can't see that.
+    """
+    reader, _writer = os.pipe()
     pid = os.fork()
     if pid == 0:
-        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.closerange(0, 1024)
-        while True:
-            signal.pause()
+        os.closerange(0, reader)
+        os.closerange(reader + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
     return pid

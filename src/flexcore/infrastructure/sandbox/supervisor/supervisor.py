@@ -214,8 +214,8 @@ class Supervisor:
         if execution is None:
             return
         self._finish(execution, end)
-        if end.status is None and execution.ended_by_us is not None and server.is_ready:
-            # It was asked for a process for all this time, and gave none.
+        if end.status is None and execution.ended_by_us == "timed_out" and server.is_ready:
+            # It was asked for a process for all this time, and gave none; what is killed may not have had the time.
             self._retire(plugin)
         self._tidy(plugin)
 
