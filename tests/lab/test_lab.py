@@ -145,6 +145,15 @@ def test_power_cut_keeps_what_was_on_disk(host: LabHost) -> None:
     assert host.run("cat witness").stdout == "kept\n"
 
 
+def test_a_host_that_lost_power_starts_in_control_groups_of_its_own_anew(host: LabHost) -> None:
+    # Their inode numbers are never used again.
+    root = "stat --format %i $(findmnt --noheadings --output TARGET --types cgroup2 | head --lines 1)"
+    before = host.run(root).stdout
+    host.kill()
+    host.start()
+    assert host.run(root).stdout != before
+
+
 def test_stopped_host_is_gone_until_it_is_started(host: LabHost) -> None:
     host.stop()
     assert not host.answers()

@@ -55,6 +55,9 @@ class Host:
         if self.running():
             return
         self.kill()
+        # The kernel remembers of a group that its processes were killed, and then kills what a newer systemd (257) puts
+        # into a group that was made later.
+        self.group.remove()
         for directory in (self.upper, self.work, self.root):
             directory.mkdir(parents=True, exist_ok=True)
         if not mounts_below(self.root):
