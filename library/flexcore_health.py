@@ -59,7 +59,9 @@ options:
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to wait for at most, with O(wait).
+    description:
+      - Seconds to wait for at most, with O(wait). A check that is under way when they are over comes to its end, which
+        O(timeout) and O(deadline) limit.
     type: float
     default: 60.0
   wait_interval:
