@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from flexcore_client.fanout import CheckOptions, check
+from flexcore_client.retry import RetryPolicy
 from flexcore_client.targets import parse_targets
 
 from tests.bench.aiohttp_checks import checks_per_second
 from tests.bench.figures import alternate, print_figure
+from tests.doubles import socket_double
+from tests.doubles.socket_double import Behaviour, behaving
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS, HANGING = 1000, 50
@@ -25,6 +28,7 @@ LOOPED = 30
 CALLS = 10
 RUNS = 3
 DEADLINE_SECONDS = 5.0
+TIMEOUT_SECONDS, OVERSHOOT_MS = 1.0, 50.0
 
 
 @contextlib.contextmanager
@@ -114,6 +118,42 @@ def test_health_fanout_with_hanging_targets(tmp_path: Path) -> None:
         task = {**health_task(urls, timeout=3, deadline=DEADLINE_SECONDS, fail_on_unhealthy=False)}
         ours, theirs = alternate(lambda: play(tmp_path, [task]) - play(tmp_path, []), lambda: DEADLINE_SECONDS, RUNS)
     print_figure("fanout_with_hanging", ours, theirs, unit="s", peer_name="its_deadline", more_is_better=False)
+
+
+# Those that keep a client until its time is over, and those that end before in one way or another.
+TROUBLED: dict[str, Behaviour] = {
+    "http silent": socket_double.silent,
+    "https silent": socket_double.silent,
+    "redis silent": socket_double.silent,
+    "http 1 byte each 20 ms": socket_double.dripping,
+    "http 100 MB": socket_double.flooding,
+    "http reset": socket_double.resetting,
+    "http closed": socket_double.closing,
+    "http cut": socket_double.breaking_off,
+    "http page": socket_double.saying(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"),
+    "http redirect": socket_double.saying(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+    "http 429": socket_double.saying(b"HTTP/1.1 429 No\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"),
+}
+
+
+def test_health_deadline_overshoot() -> None:
+    """Milliseconds for which a check goes on when its time is over, whatever is wrong with the server."""
+    overshoots = []
+    for _ in range(RUNS):
+        for name, behaviour in TROUBLED.items():
+            with behaving(behaviour) as double:
+                targets = parse_targets([{"url": double.url(name.split()[0])}])
+                started = time.perf_counter()
+                result = check(targets, CheckOptions(timeout=TIMEOUT_SECONDS, retry=RetryPolicy(1000)))[0]
+                elapsed = time.perf_counter() - started
+            assert not result.healthy
+            overshoots.append(max(0.0, elapsed - TIMEOUT_SECONDS) * 1000)
+    allowed = [OVERSHOOT_MS]
+    late = [overshoot for overshoot in overshoots if overshoot]
+    for name, figures in {"p100": [max(late)], "p50": late}.items():
+        print_figure(
+            f"deadline_overshoot_{name}_ms", figures, allowed, unit="ms", peer_name="allowed", more_is_better=False
+        )
 
 
 @pytest.mark.parametrize("module", ["flexcore_health", "flexcore_info"])
