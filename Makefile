@@ -20,6 +20,8 @@ EVERY_LAB = $(if $(FLEXCORE_LAB_NAME),,$(filter file,$(origin INVENTORY)))
 
 # Ansible refuses to run in a locale that is not UTF-8, and a fresh Debian has none set.
 export LC_ALL := C.UTF-8
+# Where this is set, as images of Python do, every start of Python compiles everything anew; the tests make hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 from docs.generate.markdown import NOTICE, page, prose, table, value
 
@@ -13,7 +13,7 @@ Options = dict[str, dict[str, Any]]
 
 def specs(role: Path) -> dict[str, Any]:
     """Read the entry points of a role, by name, as its meta/argument_specs.yml describes them."""
-    document = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())
+    document = yaml_load((role / "meta" / "argument_specs.yml").read_text())
     entries: dict[str, Any] = document["argument_specs"]
     return entries
 

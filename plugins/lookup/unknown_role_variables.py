@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from ansible.errors import AnsibleError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = """
@@ -55,7 +56,7 @@ class LookupModule(LookupBase):
     def _specified(role: Path) -> set[str]:
         specification = role / "meta" / "argument_specs.yml"
         try:
-            document = yaml.safe_load(specification.read_text(encoding="utf-8"))
+            document = yaml_load(specification.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise AnsibleError(f"cannot read the argument specification {specification}: {error}") from error
         entries = document["argument_specs"].values()

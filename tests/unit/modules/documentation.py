@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 from plugins.doc_fragments.flexcore import ModuleDocFragment
 
@@ -19,7 +19,7 @@ def block(module: Path, name: str) -> Any:
     """One of the strings DOCUMENTATION, EXAMPLES and RETURN, without running the module."""
     for statement in ast.parse(module.read_text()).body:
         if isinstance(statement, ast.Assign) and [getattr(target, "id", "") for target in statement.targets] == [name]:
-            return yaml.safe_load(ast.literal_eval(statement.value))
+            return yaml_load(ast.literal_eval(statement.value))
     raise AssertionError(f"{module.name} has no {name}")
 
 
@@ -29,7 +29,7 @@ def documented(module: Path) -> dict[str, Any]:
     found: dict[str, Any] = block(module, "DOCUMENTATION")
     for fragment in found["extends_documentation_fragment"]:
         _, _, part = fragment.partition(".")
-        shared = yaml.safe_load(getattr(ModuleDocFragment, part.upper() or "DOCUMENTATION"))
+        shared = yaml_load(getattr(ModuleDocFragment, part.upper() or "DOCUMENTATION"))
         for section in ("options", "attributes"):
             found[section] = {**shared.get(section, {}), **found.get(section, {})}
     return found

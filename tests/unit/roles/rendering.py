@@ -1,5 +1,6 @@
 """Renders a role's templates as Ansible does, from its defaults, its private variables and what a test gives."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ FACTS = {
 }
 
 
+@functools.cache
+def own_variables(role: Path) -> dict[str, Any]:
+    """Read what stands in a role's defaults and private variables; not to be changed, for all tests share it."""
+    loader = DataLoader()
+    files = [role / "defaults/main.yml", *sorted(role.glob("vars/main/*.yml")), *role.glob(f"vars/{SYSTEM}.yml")]
+    found: dict[str, Any] = {}
+    for file in files:
+        found |= loader.load_from_file(str(file), trusted_as_template=True)
+    return found
+
+
 class Role:
     """One role with variables, on a host called `host1`."""
 
@@ -29,8 +41,7 @@ class Role:
             init_plugin_loader()
         lookup_loader.add_directory(str(ROOT / "plugins" / "lookup"))
         self.path = ROOT / "roles" / name
-        self._loader = DataLoader()
-        merged: dict[str, Any] = {
+        around: dict[str, Any] = {
             "inventory_hostname": "host1",
             "group_names": GROUPS,
             "groups": {name: ["host1"] for name in GROUPS},
@@ -38,10 +49,7 @@ class Role:
             "ansible_facts": FACTS,
             "role_path": str(self.path),
         }
-        layers = [self.path / "defaults/main.yml", *sorted(self.path.glob("vars/main/*.yml"))]
-        for file in (*layers, *self.path.glob(f"vars/{SYSTEM}.yml")):
-            merged |= self._loader.load_from_file(str(file), trusted_as_template=True)
-        self._templar = Templar(self._loader, variables=merged | variables)
+        self._templar = Templar(DataLoader(), variables=around | own_variables(self.path) | variables)
 
     def text(self, template: str) -> str:
         """Render the template `templates/<template>`."""

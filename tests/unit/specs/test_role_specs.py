@@ -1,11 +1,12 @@
 """A role's variables stand in three places: defaults, argument specs and README. They say the same."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted({file.parents[1] for file in ROOT.glob("roles/*/*/*.yml")})
@@ -14,17 +15,19 @@ TYPES = {"str": str, "path": str, "int": int, "float": float, "bool": bool, "lis
 pytestmark = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 
 
+@functools.cache
 def entries(role: Path) -> dict[str, Any]:
-    return yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    return yaml_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
 
 
 def options(role: Path) -> dict[str, dict[str, Any]]:
     return {name: spec for entry in entries(role).values() for name, spec in entry.get("options", {}).items()}
 
 
+@functools.cache
 def defaults(role: Path) -> dict[str, Any]:
     file = role / "defaults" / "main.yml"
-    return (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+    return (yaml_load(file.read_text()) or {}) if file.exists() else {}
 
 
 def nested(specs: dict[str, dict[str, Any]], parent: str = "") -> dict[str, dict[str, Any]]:
@@ -77,7 +80,7 @@ def test_every_entry_point_is_a_task_file_and_described(role: Path) -> None:
 def test_variables_carry_the_roles_name(role: Path) -> None:
     for name in [*options(role), *defaults(role)]:
         assert name.startswith(f"{role.name}_"), f"{name} of role {role.name}"
-    private = [name for file in (role / "vars").rglob("*.yml") for name in yaml.safe_load(file.read_text()) or {}]
+    private = [name for file in (role / "vars").rglob("*.yml") for name in yaml_load(file.read_text()) or {}]
     for name in private:
         assert name.startswith(f"_{role.name}_"), f"{name} of role {role.name} is in vars, but is not private by name"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.module_utils.common.yaml import SafeLoader, yaml_load
 
 from tests.unit.specs.conditions import cannot_be_boolean, conditionals
 
@@ -17,7 +18,7 @@ TEMPLATES = sorted(file for file in ROOT.glob("roles/*/templates/**/*") if file.
 UNSTABLE = re.compile(r"ansible_managed|date_time|strftime|\bnow\(|\|\s*random\b|ansible_facts\.\w*uptime")
 
 
-class Vaulted(yaml.SafeLoader):
+class Vaulted(SafeLoader):
     """YAML with Ansible's tags, whose content does not matter here."""
 
 
@@ -34,7 +35,7 @@ def values() -> frozenset[str]:
     entries = [
         entry
         for file in ROOT.glob("roles/*/meta/argument_specs.yml")
-        for entry in yaml.safe_load(file.read_text())["argument_specs"].values()
+        for entry in yaml_load(file.read_text())["argument_specs"].values()
     ]
     options = [option for entry in entries for option in entry.get("options", {}).items()]
     return frozenset(name for name, spec in options if spec.get("type") not in ("bool", "raw"))
