@@ -79,6 +79,11 @@ bench: bench-packages venv ## Compare with peers, one line a figure; ONLY=<name>
 soak: test-packages lab-packages venv ## Run the long proofs; ONLY=<name> for one
 	@$(BIN)/pytest tests/soak $(if $(ONLY),-k "$(ONLY)")
 
+.PHONY: mutate
+mutate: venv ## Change the client bit by bit and list what its tests do not notice; ONLY=<module> for one
+	@$(BIN)/mutmut run $(if $(ONLY),"module_utils.flexcore_client.$(ONLY).*")
+	@$(BIN)/mutmut results
+
 .PHONY: down
 down: venv ## Remove every lab of this machine, or the one that INVENTORY or FLEXCORE_LAB_NAME names
 	@$(PLAYBOOK) playbooks/lab_down.yml -e lab_down_all=$(if $(EVERY_LAB),true,false)

@@ -166,6 +166,23 @@ def test_the_breaker_lets_pass_until_the_fifth_failure_in_a_row() -> None:
     assert not caught.value.transient
 
 
+def test_a_refusal_of_the_breaker_is_told_like_the_failure_that_opened_it() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(clock)
+    last = ClientError(
+        FailureKind.HTTP_STATUS, what="GET x", reason="answered 503", next_step="Look.", phase="body", http_status=503
+    )
+    for _ in range(5):
+        breaker.failed(last)
+    clock.elapsed = 59.2
+    with pytest.raises(ClientError) as caught:
+        breaker.check("GET y")
+    assert str(caught.value) == (
+        "GET y: not asked after 5 failures in a row, the last one: answered 503. It is asked again in 1 s. Look."
+    )
+    assert (caught.value.phase, caught.value.http_status) == ("body", 503)
+
+
 def test_after_a_minute_one_attempt_may_pass() -> None:
     clock = FakeClock()
     breaker = breaker_after(5, clock)
@@ -174,7 +191,7 @@ def test_after_a_minute_one_attempt_may_pass() -> None:
         breaker.check("GET x")
     clock.elapsed = 60.0
     breaker.check("GET x")
-    with pytest.raises(ClientError, match="by a call that is under way"):
+    with pytest.raises(ClientError, match=r"asked again by a call that is under way\."):
         breaker.check("GET x")
 
 

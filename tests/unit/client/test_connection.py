@@ -97,11 +97,19 @@ def test_options_that_cannot_be(options: dict[str, Any], words: str) -> None:
         read_connection(options)
 
 
-@pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe", b"a\nb"])
-def test_a_token_file_that_holds_no_token(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "does not hold one token"),
+        (b"two words", "does not hold one token"),
+        (b"\xff\xfe", "cannot be read: it is not text"),
+        (b"a\nb", "does not hold one token"),
+    ],
+)
+def test_a_token_file_that_holds_no_token(content: bytes, words: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_bytes(content)
     with pytest.raises(InputError) as caught:
         read_connection({"token_file": str(file)})
-    assert str(file) in str(caught.value)
+    assert str(caught.value) == f"the token_file {file} {words}"
     assert "words" not in str(caught.value)

@@ -16,7 +16,7 @@ from flexcore_client.connection import Connection
 from flexcore_client.errors import ClientError, FailureKind, InputError
 from flexcore_client.fanout import NO_PHASE_LIMITS, CheckOptions, check
 from flexcore_client.models import HealthStatus, ServiceHealth
-from flexcore_client.retry import NO_RETRIES, RetryPolicy
+from flexcore_client.retry import NO_RETRIES, RetryPolicy, retry_after_seconds
 from flexcore_client.targets import parse_targets
 from flexcore_client.transport import Answer, HttpTransport, Timeouts, TlsOptions
 from flexcore_client.transport_errors import explain_failure
@@ -211,6 +211,29 @@ def test_retry_after_past_the_deadline_is_told_at_once() -> None:
     clock = FakeClock()
     answer, asked = fetch(failing_then_good(1, Reply("", 503, {"Retry-After": "90"})), RetryPolicy(), clock)
     assert (answer.status, asked, clock.slept) == (503, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("0", 0.0),
+        ("0.5", 0.5),
+        ("86399", 86399.0),
+        ("86400", None),
+        ("-1", None),
+        ("nan", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_a_wait_that_a_server_names_is_taken_up_to_a_day(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header) == seconds
+
+
+def test_a_pause_that_ends_with_the_deadline_leaves_no_time_to_ask() -> None:
+    policy = RetryPolicy(random_unit=lambda: 1.0)
+    assert policy.delay(1, None, remaining=0.1) is None
+    assert policy.delay(1, None, remaining=0.11) == 0.1
 
 
 @pytest.mark.parametrize("status", [200, 301, 400, 401, 404, 501])

@@ -19,6 +19,25 @@ def verdict_on(routes: Routes, **asked: Any) -> ServiceHealth:
 
 
 @pytest.mark.parametrize(
+    ("routes", "dialect", "evidence"),
+    [
+        (dialects.flexcore_v1(), "flexcore-v1", "/info has api_versions"),
+        (
+            dialects.seed_2025(),
+            "seed-2025",
+            "service flexcore-container-real, /api/v1/flexcore/status answers",
+        ),
+        (dialects.legacy_2025(), "legacy-2025", "/info has cluster and node_id, and no api_versions"),
+        (dialects.gin_2025(), "gin-2025", "/health says ok, /api/v1 lists endpoints"),
+        (dialects.s0_client(), "s0-client", "/api/v1/plugins is a bare array"),
+    ],
+)
+def test_what_a_dialect_was_recognised_by_is_told(routes: Routes, dialect: str, evidence: str) -> None:
+    details = verdict_on(routes).details
+    assert (details["dialect"], details["evidence"]) == (dialect, evidence)
+
+
+@pytest.mark.parametrize(
     ("routes", "dialect", "status"),
     [
         (dialects.flexcore_v1(), "flexcore-v1", "HEALTHY"),
@@ -83,6 +102,7 @@ def test_a_server_that_claims_health_while_a_component_is_ill_is_not_believed() 
         {"/health": Reply({"status": "healthy", "version": "9"})},
         {"/health": Reply({"status": "ok"}), "/api/v1": Reply({"api": "another"})},
         {"/health": Reply({"status": "healthy"}), "/info": Reply({"app": "another"})},
+        {"/health": Reply({"status": "healthy"}), "/info": Reply({"cluster": "another"})},
         {"/health": Reply({"status": "healthy", "service": "flexcore-container-real"})},
         {"/health": Reply(["healthy"])},
         {"/health": Reply("null", headers={"Content-Type": "application/json"})},
@@ -93,6 +113,15 @@ def test_an_unknown_api_is_unknown_with_the_evidence(routes: Routes) -> None:
     assert result.status is HealthStatus.UNKNOWN
     assert "no FlexCore API that the client knows" in result.details["cause"]
     assert "/api/v1/plugins" in result.details["evidence"]
+
+
+def test_what_was_tried_is_told_in_order() -> None:
+    result = verdict_on({"/health": Reply({"status": "healthy"}), "/info": Reply({"app": "another"})})
+    assert result.details["evidence"] == (
+        "/info: neither api_versions nor cluster and node_id; /api/v1/plugins: answered 404: 404 page not found"
+    )
+    result = verdict_on({"/health": Reply({"status": "healthy"}), "/info": Reply([]), "/api/v1/plugins": Reply({})})
+    assert result.details["evidence"] == "no known mark in any answer"
 
 
 @pytest.mark.parametrize("word", ["fine", "", 1, None, True, {"a": 1}, ["healthy"]])

@@ -42,8 +42,18 @@ def test_the_condition_has_to_hold_several_times_in_a_row() -> None:
 
 def test_the_last_look_is_at_the_deadline() -> None:
     waited, clock = wait([], timeout=2.5)
-    assert (waited.satisfied, waited.looks, waited.elapsed) == (False, 4, 2.5)
+    assert (waited.satisfied, waited.last, waited.looks, waited.elapsed) == (False, False, 4, 2.5)
     assert clock.slept == [1, 1, 0.5]
+
+
+def test_who_says_nothing_else_waits_a_second_and_takes_the_first_success() -> None:
+    clock, left = FakeClock(), iter([False, True])
+
+    async def look() -> bool:
+        return next(left)
+
+    waited = asyncio.run(wait_until(look, bool, timeout=10, clock=clock))
+    assert (waited.satisfied, waited.looks, clock.slept) == (True, 2, [1.0])
 
 
 def test_without_time_it_looks_once() -> None:

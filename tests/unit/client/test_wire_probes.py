@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
+from flexcore_client.address import parse_address
+from flexcore_client.clock import Deadline
+from flexcore_client.errors import ClientError
 from flexcore_client.fanout import CheckOptions, check
 from flexcore_client.models import ServiceHealth
 from flexcore_client.targets import parse_targets
+from flexcore_client.wire import WireAnswer, probe
 
 from tests.doubles import socket_double
-from tests.doubles.socket_double import Behaviour, behaving
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.socket_double import Behaviour, Connection, behaving
 
 
 def verdict_on(url: str) -> ServiceHealth:
@@ -66,3 +72,72 @@ def test_nobody_listens() -> None:
         port = closed.getsockname()[1]
     result = verdict_on(f"redis://127.0.0.1:{port}")
     assert (result.status.value, result.details["cause"]) == ("UNHEALTHY", "connection refused")
+
+
+def ask(url: str, clock: FakeClock | None = None, seconds: float = 5.0) -> WireAnswer:
+    clock = clock or FakeClock()
+    return asyncio.run(probe(parse_address(url), Deadline(clock, seconds), clock))
+
+
+def failure(behaviour: Behaviour, scheme: str, seconds: float = 5.0) -> tuple[ClientError, str]:
+    """What the probe raises, and its message with URL for the address of the double."""
+    with behaving(behaviour) as double, pytest.raises(ClientError) as caught:
+        ask(double.url(scheme), seconds=seconds)
+    return caught.value, str(caught.value).replace(double.url(scheme), "URL")
+
+
+@pytest.mark.parametrize(("scheme", "service"), [("postgresql", "PostgreSQL"), ("redis", "Redis")])
+def test_a_server_that_closes_is_told_with_where_to_look(scheme: str, service: str) -> None:
+    error, message = failure(socket_double.saying(b""), scheme)
+    assert message == (
+        "Asking URL: the connection was closed before an answer came. "
+        f"Read {service}'s log: it is starting, stopping, or refuses this host."
+    )
+    assert (error.phase, error.transient) == ("first byte", True)
+
+
+@pytest.mark.parametrize(("scheme", "service"), [("postgresql", "PostgreSQL"), ("redis", "Redis")])
+def test_another_service_is_told_with_the_beginning_of_what_it_said(scheme: str, service: str) -> None:
+    said = b"220 mail.example.org ESMTP \xff ready to relay everything to everybody"
+    error, message = failure(socket_double.saying(said), scheme)
+    assert message == (
+        f"Asking URL: does not speak {service}'s protocol (said '220 mail.example.org ESMTP \ufffd ready to r…'). "
+        f"Check that address and port are {service}'s."
+    )
+    assert not error.transient
+
+
+def test_silence_is_told_with_the_time_that_was_given_and_is_not_asked_again() -> None:
+    error, message = failure(socket_double.silent, "redis", seconds=0.5)
+    assert message.startswith("Asking URL: no answer within 0.5 s (")
+    assert not error.transient
+
+
+def test_a_port_where_nobody_listens_is_told_with_the_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"redis://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ClientError, match=f"Asking {url}: connection refused") as caught:
+        ask(url)
+    assert caught.value.phase == "connect"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said", "evidence", "trouble"),
+    [
+        ("postgresql", b"N", "answered SSLRequest with N", None),
+        ("redis", b"+PONG\r\n", "answered PING with +PONG", None),
+        ("redis", b"-LOADING \xff\r\n", "answered PING with -LOADING \ufffd", "LOADING \ufffd"),
+    ],
+)
+def test_an_answer_is_kept_as_evidence_with_the_milliseconds_it_took(
+    scheme: str, said: bytes, evidence: str, trouble: str | None
+) -> None:
+    clock = FakeClock()
+
+    def slow(connection: Connection) -> None:
+        connection.socket.recv(4096)
+        clock.elapsed += 0.01234
+        connection.socket.sendall(said)
+
+    with behaving(slow) as double:
+        assert ask(double.url(scheme), clock) == WireAnswer(12.3, evidence, trouble)

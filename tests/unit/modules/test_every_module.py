@@ -72,10 +72,9 @@ def test_one_file_of_the_client_knows_ansible() -> None:
 @pytest.fixture
 def without_httpcore(project_modules: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make httpcore unknown to this interpreter, and return where modules look for another."""
-    client = "ansible.module_utils.flexcore_client"
-    base = importlib.import_module(f"{client}.ansible_module")
+    base = importlib.import_module("ansible.module_utils.flexcore_client.ansible_module")
     for user in ("http_library", "network", "http_exchange"):
-        monkeypatch.delitem(sys.modules, f"{client}.{user}", raising=False)
+        monkeypatch.delitem(sys.modules, f"{base.__package__}.{user}", raising=False)
     monkeypatch.setitem(sys.modules, "httpcore", None)
     return base
 
