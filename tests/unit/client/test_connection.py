@@ -57,13 +57,33 @@ def test_a_connection_in_full(tmp_path: Path) -> None:
             "ca_path": "/ca",
             "validate_certs": False,
             "client_cert": "/cert",
+            "client_key": "/key",
             "api": "gin-2025",
         }
     )
     assert (found.token, found.login, found.retry.retries, found.api) == ("file-token", None, 0, "gin-2025")
     assert (found.timeouts.connect, found.timeouts.read, found.timeouts.total) == (2, 2, 2)
-    assert (found.tls.ca_path, found.tls.validate, found.tls.client_cert) == ("/ca", False, "/cert")
+    assert (found.tls.ca_path, found.tls.validate) == ("/ca", False)
+    assert (found.tls.client_cert, found.tls.client_key) == ("/cert", "/key")
     assert "file-token" not in repr(found)
+
+
+def test_who_says_nothing_has_certificates_checked_and_comes_as_nobody() -> None:
+    found = read_connection({})
+    assert found.tls.validate is True
+    assert (found.token, found.login, found.proxy, found.api) == (None, None, None, "auto")
+
+
+def test_a_token_and_limits_below_a_second_are_taken() -> None:
+    found = read_connection({"token": "given", "timeout": 0.5})
+    assert (found.token, found.timeouts.total) == ("given", 0.5)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy", "https://proxy:3128", "http://user:pass@192.0.2.1:1", "http://[::1]:1"]
+)
+def test_addresses_of_proxies(proxy: str) -> None:
+    assert read_connection({"proxy": proxy}).proxy == proxy
 
 
 def test_a_login_does_not_show_its_password() -> None:
@@ -86,6 +106,7 @@ def test_a_login_does_not_show_its_password() -> None:
         ({"read_timeout": float("inf")}, "read_timeout is inf"),
         ({"retries": -1}, "retries is -1"),
         ({"api": "flexcore-v9"}, "api is 'flexcore-v9'"),
+        ({"proxy": "http://:3128"}, "no address of a proxy"),
         ({"proxy": "proxy:3128"}, "no address of a proxy"),
         ({"proxy": "http://proxy:port"}, "no address of a proxy"),
         ({"proxy": "socks5://proxy:1"}, "no address of a proxy"),

@@ -19,7 +19,17 @@ from flexcore_client.models import HealthStatus, ServiceHealth
 from flexcore_client.retry import NO_RETRIES, RetryPolicy, retry_after_seconds
 from flexcore_client.targets import parse_targets
 from flexcore_client.transport import Answer, HttpTransport, Timeouts, TlsOptions
-from flexcore_client.transport_errors import explain_failure
+from flexcore_client.transport_errors import (
+    NEXT_CUT,
+    NEXT_PROXY,
+    NEXT_REFUSED,
+    NEXT_TIMEOUT,
+    NEXT_TLS,
+    NEXT_UNREACHABLE,
+    explain_failure,
+    explain_proxy,
+    explain_timeout,
+)
 
 from tests.doubles import socket_double
 from tests.doubles.certificates import Authority
@@ -103,6 +113,128 @@ def test_a_name_that_does_not_resolve() -> None:
 def test_an_address_without_a_route(code: int, words: str) -> None:
     error = explain_failure("GET http://core1:8080/health", "connect", OSError(code, "as the kernel says it"))
     assert (error.kind, error.reason) == (FailureKind.UNREACHABLE, words)
+
+
+def caused_by(cause: Exception) -> OSError:
+    """The exception of a library that wraps what happened."""
+    error = OSError("all attempts failed")
+    error.__cause__ = cause
+    return error
+
+
+def untrusted() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "certificate has expired"
+    return error
+
+
+def broken_handshake() -> ssl.SSLError:
+    error = ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+    error.reason = "WRONG_VERSION_NUMBER"
+    return error
+
+
+LOST = "the connection was closed before an answer came"
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "kind", "told_phase", "reason", "next_step", "transient"),
+    [
+        ("tls", untrusted(), "tls", "tls", "certificate not trusted: certificate has expired", NEXT_TLS, False),
+        ("connect", broken_handshake(), "tls", "tls", "TLS handshake failed: WRONG_VERSION_NUMBER", NEXT_TLS, False),
+        (
+            "tls",
+            ConnectionResetError(),
+            "tls",
+            "tls",
+            "the connection was closed during the TLS handshake",
+            NEXT_TLS,
+            False,
+        ),
+        ("send", ConnectionRefusedError(), "refused", "connect", "connection refused", NEXT_REFUSED, True),
+        (
+            "connect",
+            caused_by(ConnectionRefusedError()),
+            "refused",
+            "connect",
+            "connection refused",
+            NEXT_REFUSED,
+            True,
+        ),
+        (
+            "connect",
+            socket.gaierror(-2, "Name or service not known"),
+            "unreachable",
+            "resolve",
+            "the host name cannot be resolved (Name or service not known)",
+            NEXT_UNREACHABLE,
+            True,
+        ),
+        ("send", OSError(errno.EHOSTDOWN, "down"), "unreachable", "connect", "host is down", NEXT_UNREACHABLE, True),
+        (
+            "connect",
+            OSError(errno.EPERM, "no"),
+            "unreachable",
+            "connect",
+            "not permitted (local firewall)",
+            NEXT_UNREACHABLE,
+            True,
+        ),
+        (
+            "body",
+            ConnectionResetError(),
+            "bad_body",
+            "body",
+            "the answer broke off in the middle of its body",
+            NEXT_CUT,
+            True,
+        ),
+        ("first byte", ConnectionResetError(), "unreachable", "first byte", LOST, NEXT_CUT, True),
+        ("connect", ConnectionResetError(), "unreachable", "connect", LOST, NEXT_CUT, True),
+        ("send", OSError(errno.EIO, "input/output"), "unreachable", "send", LOST, NEXT_CUT, True),
+        (
+            "connect",
+            OSError("too many open files"),
+            "unreachable",
+            "connect",
+            "no connection (too many open files)",
+            NEXT_UNREACHABLE,
+            True,
+        ),
+        ("connect", OSError(), "unreachable", "connect", "no connection (OSError)", NEXT_UNREACHABLE, True),
+    ],
+)
+def test_every_failure_of_the_network_says_what_and_what_to_do(
+    phase: str, error: OSError, kind: str, told_phase: str, reason: str, next_step: str, transient: bool
+) -> None:
+    told = explain_failure("GET x", phase, error)
+    assert str(told) == f"GET x: {reason}. {next_step}"
+    assert told.reason == reason
+    assert (told.kind.value, told.phase, told.transient) == (kind, told_phase, transient)
+
+
+@pytest.mark.parametrize(("words", "transient"), [("503 Service Unavailable", True), ("407 Who are you?", False)])
+def test_a_proxy_that_refuses_is_told_with_its_own_words(words: str, transient: bool) -> None:
+    told = explain_proxy("GET x", words)
+    assert str(told) == f"GET x: the proxy refused ({words}). {NEXT_PROXY}"
+    assert (told.kind.value, told.phase, told.transient) == ("unreachable", "connect", transient)
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("connect", "while connecting"),
+        ("tls", "in the TLS handshake"),
+        ("send", "while sending the request"),
+        ("first byte", "waiting for the first byte"),
+        ("body", "while reading the body"),
+    ],
+)
+@pytest.mark.parametrize("total", [False, True])
+def test_a_limit_that_ran_out_is_told_with_what_it_ran_out_for(phase: str, words: str, total: bool) -> None:
+    told = explain_timeout("GET x", phase, 2.504, total=total)
+    assert str(told) == f"GET x: no answer within 2.5 s ({words}). {NEXT_TIMEOUT}"
+    assert (told.phase, told.transient) == (phase, not total)
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,8 @@ def test_status_words(words: tuple[Any, ...], status: str) -> None:
         ("5m30s", 330),
         ("3.110478598s", 3),
         ("100h", 360_000),
+        (999_999_999, 999_999_999),
+        (1_000_000_000, None),
         (1_753_700_000, None),
         (-1, None),
         (True, None),
@@ -109,6 +111,8 @@ def test_error_text(document: Any, text: str | None) -> None:
     ("value", "text"),
     [
         ("2026-11-20T11:23:43.919236893Z", "2026-11-20T11:23:43.919Z"),
+        ("2026-11-20T11:23:43.9z", "2026-11-20T11:23:43.900Z"),
+        ("2026-11-20T11:23:43", "2026-11-20T11:23:43.000Z"),
         ("2026-11-20T11:23:43+02:00", "2026-11-20T09:23:43.000Z"),
         (1_753_700_000, "2025-07-28T10:53:20.000Z"),
         (10**30, None),
@@ -118,6 +122,39 @@ def test_error_text(document: Any, text: str | None) -> None:
 )
 def test_timestamps(value: Any, text: str | None) -> None:
     assert normalise.timestamp(value) == text
+
+
+@pytest.mark.parametrize(("elapsed", "kept"), [(3, 3), (0.5, 0.5), ("3 ms", None), (None, None), ([], None)])
+def test_a_component_keeps_the_time_it_took_when_that_is_a_number(elapsed: Any, kept: float | None) -> None:
+    found = normalise.components({"components": {"n" * 70: {"status": "ok", "response_time_ms": elapsed}}})
+    assert found == {"n" * 63 + "…": {"status": "HEALTHY", "message": None, "version": None, "response_time_ms": kept}}
+
+
+@pytest.mark.parametrize("dependencies", [["a", "b"], {"a": ">=1", "b": "*"}])
+def test_a_plugin_that_calls_its_id_plugin_id(dependencies: Any) -> None:
+    found = normalise.plugin({"plugin_id": "p1", "name": "P", "dependencies": dependencies, "owner": "o"})
+    assert found is not None
+    assert (found.id, found.name, found.dependencies, found.details) == ("p1", "P", ["a", "b"], {"owner": "o"})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"timestamp": 1_753_700_000, "level": "WARN", "message": "said", "component": "jobs"},
+        {"time": 1_753_700_000, "severity": "warning", "msg": "said", "logger": "jobs"},
+        {"ts": 1_753_700_000, "level": "", "severity": "warn", "event": "said", "component": None, "logger": "jobs"},
+        {"time": "2025-07-28T10:53:20Z", "level": "warn", "message": "", "msg": "said", "fields": {"logger": "jobs"}},
+    ],
+)
+def test_a_log_record_in_the_words_of_several_loggers(document: dict[str, Any]) -> None:
+    found = normalise.log_record(document)
+    assert (found.timestamp, found.level, found.message) == ("2025-07-28T10:53:20.000Z", "warning", "said")
+    assert (found.component, found.fields) == ("jobs", {})
+
+
+def test_a_line_that_is_only_text_is_the_message() -> None:
+    assert normalise.log_record("  said \n").message == "  said "
+    assert normalise.log_record({}).message == ""
 
 
 @given(st.text())
