@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from docs.generate import api, commands, modules, plugins, roles, settings
+from docs.generate import ansible_plugins, api, commands, modules, plugins, roles, settings
+from docs.generate.ansible_doc import documentation
 from flexcore.cli import main as flexcore
 from flext_cli.main import flext
+from plugins.filter.flexcore import FilterModule
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -16,7 +18,11 @@ def pages() -> dict[Path, str]:
     return {
         **{role / "README.md": roles.readme(role) for role in described},
         REFERENCE / "roles.md": roles.index(described),
-        REFERENCE / "modules.md": modules.reference(modules.documentation(ROOT / "library")),
+        REFERENCE / "modules.md": modules.reference(documentation(ROOT / "library")),
+        REFERENCE / "ansible-plugins.md": ansible_plugins.reference(
+            {kind: documentation(ROOT / "plugins" / kind, kind) for kind in ("inventory", "lookup", "callback")},
+            FilterModule().filters(),
+        ),
         REFERENCE / "api.md": api.reference(),
         REFERENCE / "commands.md": commands.reference({"flexcore": flexcore, "flext": flext}),
         REFERENCE / "playbooks.md": commands.playbooks(sorted((ROOT / "playbooks").glob("*.yml"))),

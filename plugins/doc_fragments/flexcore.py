@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The fragments `flexcore` (connection options), `flexcore.reads` and `flexcore.writes` (attributes)."""
+    """The fragments `flexcore` (a module's connection), `flexcore.connection` (its options), `.reads` and `.writes`."""
 
-    DOCUMENTATION = r"""
+    CONNECTION = r"""
 options:
   url:
     description:
@@ -81,6 +81,11 @@ options:
         The variables that other programs take a proxy from are not looked at.
       - Falls back to the environment variable E(FLEXCORE_PROXY).
     type: str
+"""
+
+    DOCUMENTATION = (
+        CONNECTION
+        + r"""
 notes:
   - Runs wherever FlexCore can be reached, which is usually its own host, under any Python from 3.9 on.
   - Takes the Python library httpcore, which comes with httpx. Where the host's Python lacks it, the module uses the one
@@ -90,6 +95,7 @@ notes:
     C(tls), C(timeout), C(http_status), C(bad_body), C(api_error), C(unsupported) or C(input)), RV(ignore:phase) where
     the time ran out or the connection broke, and RV(ignore:http_status) what the server answered.
 """
+    )
 
     READS = r"""
 attributes:

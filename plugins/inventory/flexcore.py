@@ -36,7 +36,7 @@ options:
     type: str
     default: flexcore
 extends_documentation_fragment:
-  - flexcore
+  - flexcore.connection
   - constructed
 author:
   - FlexCore Ops contributors

@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.doubles import dialects
 from tests.doubles.flexcore_double import FlexCoreDouble
 from tests.doubles.http_double import serving
+from tests.unit.modules.documentation import block
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = "canary-token-4711-canary-token"
@@ -57,6 +61,27 @@ def test_hosts_groups_and_variables(tmp_path: Path) -> None:
     for name, value in {"a": "drained", "ansible_host": "core2", "node_version": "0.1.0+abc"}.items():
         assert core2[name] == {"__ansible_unsafe": value}
     assert core2["node_leads"] is False
+
+
+def test_the_example_in_its_documentation_does_what_it_says(tmp_path: Path) -> None:
+    example = block(ROOT / "plugins" / "inventory" / "flexcore.py", "EXAMPLES")
+    with serving(FlexCoreDouble()) as double:  # type: ignore[arg-type]  # it is asked with get() only
+        assert example["url"].startswith("https://")
+        result = inventory(tmp_path, {**example, "url": double.url}, FLEXCORE_TOKEN=CANARY)
+    assert (result.returncode, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    for host in ("core1", "core2"):
+        assert found["_meta"]["hostvars"][host]["ansible_user"] == {"__ansible_unsafe": "deploy"}
+
+
+@pytest.mark.parametrize(
+    "routes", [dialects.seed_2025(), dialects.legacy_2025(), dialects.gin_2025(), dialects.s0_client()]
+)
+def test_a_server_without_a_cluster_is_told_so(routes: dict[str, Any], tmp_path: Path) -> None:
+    with serving(routes) as double:
+        result = inventory(tmp_path, {"url": double.url, "retries": 0})
+    assert "does not offer a cluster of nodes" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_one_line(tmp_path: Path) -> None:
