@@ -1,11 +1,12 @@
 """Real servers for the integration tests, each worker its own, gone when the worker ends."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from flexcore.infrastructure.postgres.access import PostgresAccess
+from flexcore.infrastructure.postgres.database import Database
 from flexcore.infrastructure.postgres.migrate import migrate
 from tests.servers import PostgresServer, RedisServer, serving
 
@@ -48,6 +49,17 @@ def faulty_redis(redis_server: RedisServer) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
+def empty_redis(redis_server: RedisServer) -> RedisServer:
+    """The Redis of this worker with nothing in it, so also without the lease of a node that an earlier test killed.
+
+    While that lasts nobody leads, and every question about what was just recorded waits a moment for a leader.
+    """
+    with redis_server.connect() as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture
 def empty_database(postgres_server: PostgresServer) -> Iterator[str]:
     """Name of a fresh database, owned by FlexCore's owner role, without a schema."""
     name = f"flexcore_{next(_numbers)}"
@@ -83,6 +95,15 @@ def database_name(postgres_server: PostgresServer, _migrated_database: str) -> s
 def runtime_access(postgres_server: PostgresServer, database_name: str) -> PostgresAccess:
     """How the server reaches `database_name`."""
     return access(postgres_server, database_name, postgres_server.runtime)
+
+
+@pytest.fixture
+async def database(runtime_access: PostgresAccess) -> AsyncIterator[Database]:
+    """The runtime's connections, closed after the test."""
+    database = Database(runtime_access, node_id="node1", connections=4)
+    await database.connect()
+    yield database
+    await database.close()
 
 
 @pytest.fixture

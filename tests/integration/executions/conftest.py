@@ -11,7 +11,7 @@ import pytest
 from tests.integration.server.conftest import environ
 from tests.integration.server.contract import Contract
 from tests.integration.server.flexcore_process import FlexCoreProcess, running
-from tests.servers import RedisServer, wait_until
+from tests.servers import wait_until
 
 __all__ = ["environ"]
 
@@ -81,10 +81,8 @@ class RunningNode:
 
 
 @pytest.fixture
-def start(environ: dict[str, str], redis_server: RedisServer) -> Iterator[Callable[..., RunningNode]]:
+def start(environ: dict[str, str]) -> Iterator[Callable[..., RunningNode]]:
     """Start a node; all are killed after the test."""
-    with redis_server.connect() as redis:
-        redis.flushall()
     with ExitStack() as stack:
 
         def start(node_id: str, **variables: str) -> RunningNode:

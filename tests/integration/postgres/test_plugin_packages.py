@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -17,14 +16,6 @@ from tests.servers import PostgresServer
 from tests.unit.application.doubles import manifest
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def database(runtime_access: PostgresAccess) -> AsyncIterator[Database]:
-    database = Database(runtime_access, node_id="node1", connections=2)
-    await database.connect()
-    yield database
-    await database.close()
 
 
 def package(tmp_path: Path, content: bytes) -> PackageFile:

@@ -12,9 +12,9 @@ from tests.servers import RedisServer
 
 
 @pytest.fixture
-def environ(runtime_access: PostgresAccess, redis_server: RedisServer) -> dict[str, str]:
+def environ(runtime_access: PostgresAccess, empty_redis: RedisServer) -> dict[str, str]:
     """Variables of a node that reaches its PostgreSQL and its Redis."""
-    redis = redis_server.login()
+    redis = empty_redis.login()
     return {
         "POSTGRES_HOST": runtime_access.host,
         "POSTGRES_PORT": str(runtime_access.port),
