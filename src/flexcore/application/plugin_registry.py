@@ -51,6 +51,8 @@ class PluginRegistry:
         if self._registered:
             return
         async with self._registering:
+            if self._registered:  # whoever waited here finds it done
+                return
             for code in self._builtins().values():
                 await self._register(code.manifest)
             self._registered = True

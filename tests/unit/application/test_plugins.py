@@ -1,5 +1,7 @@
 """The plugins' use cases, but for running them."""
 
+import asyncio
+
 import pytest
 
 from flexcore.application.plugin_views import ExecutePlugin
@@ -30,6 +32,22 @@ async def test_registration_happens_once_over_nodes_and_restarts() -> None:
         ("PluginRegistered", "a"), ("PluginRegistered", "b"),
     ]  # fmt: skip
     assert log.events[0].metadata["node_id"] == "node1"
+
+
+async def test_whoever_waits_for_the_registration_does_not_do_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    log, looks = Log(), 0
+    look = log.stream_version
+
+    async def slow_look(plugin_id: str) -> int:
+        nonlocal looks
+        looks += 1
+        await asyncio.sleep(0)
+        return await look(plugin_id)
+
+    monkeypatch.setattr(log, "stream_version", slow_look)
+    plugins = node(log, Runner(manifest("a")))
+    await asyncio.gather(*(plugins.register_builtins() for _ in range(3)))
+    assert looks == 1
 
 
 async def test_two_nodes_that_register_at_once_register_once() -> None:

@@ -167,7 +167,7 @@ class Directory:
         if hmac.compare_digest(key, self._machine_digest):
             return self._machine
         found = self._remembered.get(key)
-        if found is None or time.monotonic() - self._confirmed > GOOD_SECONDS:
+        if found is None or not self._is_good():
             found = await self._find(key, credentials)
         if found.expires_at <= time.time():
             raise Unauthenticated("The token has expired.")
