@@ -356,6 +356,15 @@ async def test_a_secret_reaches_only_the_child_and_is_blotted_out_everywhere(
     assert not any("hunter" in text for text in everything)
 
 
+async def test_an_answer_too_large_to_be_blotted_out_is_given_to_nobody(node: Node) -> None:
+    secret(node)
+    answer = {"keys": [SECRET], "rows": [[]] * 200_000}
+    node.sandbox.behaviours = {"greet": lambda child: child.say(type="result", success=True, data=answer)}
+    with pytest.raises(PluginFailed, match="its answer is not usable: it holds a secret") as caught:
+        await node.runner.run(request("greet", NEEDS_A_SECRET))
+    assert SECRET not in str(caught.value)
+
+
 async def test_a_secret_in_an_exception_is_blotted_out(node: Node) -> None:
     secret(node)
     node.sandbox.behaviours = {"greet": lambda child: child.say(type="crashed", error=f"bad key {SECRET}")}

@@ -25,7 +25,7 @@ from flexcore.infrastructure.sandbox.channel import (
 from flexcore.infrastructure.sandbox.emitter import MOST_EVENTS, EventEmitter
 from flexcore.infrastructure.sandbox.lines import LineReader, LineSender
 from flexcore.infrastructure.sandbox.plugin_log import LONGEST_LINE, PluginLog
-from flexcore.infrastructure.sandbox.secrets import Mask
+from flexcore.infrastructure.sandbox.secrets import Mask, TooMuchToBlotError
 
 MOST_REFUSALS: Final = 100
 """Requests of one execution that may be refused; one that goes on asking is killed."""
@@ -148,6 +148,8 @@ class Execution:
             self.result = Result(result.success, self._mask.value(result.data))
         except RecursionError:
             self._settle(broke="its answer is nested too deeply")
+        except TooMuchToBlotError as error:
+            self._settle(broke=f"its answer is not usable: {error}")
         else:
             self._settle()
 

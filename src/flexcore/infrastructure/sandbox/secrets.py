@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from flexcore.domain.errors import Conflict
 from flexcore.domain.manifest import PluginManifest
 
@@ -11,6 +13,12 @@ PREFIX: Final = "plugin_secret_"
 SHORTEST: Final = 8
 """Characters; what is shorter could not be told from ordinary words where it has to be blotted out."""
 HIDDEN: Final = "***"
+MOST_BLOTTED_BYTES: Final = 256 * 1024
+"""Of a value in JSON: a plugin could fill megabytes with the smallest of members."""
+
+
+class TooMuchToBlotError(Exception):
+    """A value with a secret in it is too large to be made fit for others."""
 
 
 class PluginSecrets:
@@ -57,6 +65,8 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         # The longest first, because one may be the beginning of another.
         self._secrets = sorted(secrets, key=len, reverse=True)
+        # As they stand inside of a text in JSON.
+        self._encoded = [msgspec.json.encode(secret)[1:-1] for secret in self._secrets]
 
     def text(self, text: str) -> str:
         """Return `text` with `***` in the place of each secret."""
@@ -66,8 +76,22 @@ class Mask:
         return text
 
     def value(self, value: Any) -> Any:
-        """Return a JSON value without secrets, in its texts and in the names of its members."""
-        return self._blot(value) if self._secrets else value
+        """Return a JSON value without secrets, in its texts and in the names of its members.
+
+        Raises TooMuchToBlotError for one that holds a secret and is so large that a walk through it would hold up the
+        server.
+        """
+        if not self._secrets:
+            return value
+        # As good as all values hold none, and encoding finds that out a hundred times faster than a walk through them.
+        encoded = msgspec.json.encode(value)
+        if not any(secret in encoded for secret in self._encoded):
+            return value
+        if len(encoded) > MOST_BLOTTED_BYTES:
+            raise TooMuchToBlotError(
+                f"it holds a secret, which is only blotted out of what has at most {MOST_BLOTTED_BYTES} bytes"
+            )
+        return self._blot(value)
 
     def _blot(self, value: Any) -> Any:
         match value:
