@@ -215,6 +215,17 @@ def test_forks_that_die_are_not_made_for_ever(server: Server, supervisor: Superv
     wait_until(rests, 5, "a fork server at rest")
 
 
+def test_a_fork_server_does_not_die_of_its_age(server: Server, supervisor: Supervisor, plugin_of: Any) -> None:
+    """Its import has a limit of processor time; forks, of which there is no end, would come up to any in time."""
+    before = supervisor.launchers()
+    plugin = plugin_of("import resource\nfound = resource.getrlimit(resource.RLIMIT_CPU)")
+    during_the_import, most = server.run(plugin, "found").result
+    assert during_the_import == 600
+    limits = Path(f"/proc/{_fork_server(_new_launcher(supervisor, before))}/limits").read_text().splitlines()
+    (line,) = [line.split() for line in limits if line.startswith("Max cpu time")]
+    assert line[3] == line[4] == ("unlimited" if most == -1 else str(most))
+
+
 def _new_launcher(supervisor: Supervisor, before: set[int]) -> int:
     # While others end, /proc may skip one.
     wait_until(lambda: len(supervisor.launchers() - before) == 1, 5, "one new launcher")

@@ -27,8 +27,9 @@ CHANNEL: Final = 3
 """Where a Python plugin finds its channel; an executable finds it at 0 and 1."""
 
 _ENVIRONMENT: Final = {"HOME": root.WORK, "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin", "TMPDIR": root.WORK}
-# Generous, for what happens before and between executions; those get their own.
+# Generous, for the import: executions get their own, and forks without end add up to any number.
 _CPU_SECONDS: Final = 600
+# Generous, for what happens before and between executions.
 _TASKS: Final = 4096
 _OPEN_FILES: Final = 1024
 _LONGEST_ERROR: Final = 500
@@ -62,6 +63,8 @@ def serve(control: socket.socket, work: Work) -> NoReturn:
             stream.flush()
         gc.collect()
         gc.freeze()
+        most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
     except BaseException as error:  # noqa: BLE001 - whatever it is, somebody waits to hear of it
         import json
 
