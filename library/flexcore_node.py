@@ -58,7 +58,7 @@ EXAMPLES = r"""
 RETURN = r"""
 node:
   description: The node as it is. In check mode as it was.
-  returned: success
+  returned: success, and when it did not come to O(state) in time
   type: dict
   contains:
     node_id:

@@ -145,6 +145,34 @@ pipeline:
       description: Status, C(draft), C(active), C(running), C(completed), C(failed) or C(cancelled).
       type: str
       sample: active
+    description:
+      description: What it is for.
+      type: str
+      sample: Turns a text and counts it
+    owner:
+      description: Who answers for it.
+      type: str
+      sample: docs
+    created_at:
+      description: When it was created, RFC 3339 in UTC.
+      type: str
+      sample: "2026-11-20T09:00:00.000Z"
+    updated_at:
+      description: When it was last changed, RFC 3339 in UTC.
+      type: str
+      sample: "2026-11-20T09:30:00.000Z"
+    last_run:
+      description: When its latest run began, RFC 3339 in UTC. Null before the first.
+      type: str
+      sample: "2026-11-20T09:30:00.000Z"
+    last_execution_id:
+      description: Identifier of its latest run. Null before the first.
+      type: str
+      sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a12
+    runs:
+      description: How many runs it has had.
+      type: int
+      sample: 1
     steps:
       description: Its steps in full.
       type: list

@@ -62,14 +62,34 @@ pipelines:
       description: Status as the server says it.
       type: str
       sample: completed
+    description:
+      description: What it is for. Only when one pipeline was asked for.
+      type: str
+      sample: Turns a text and counts it
     owner:
       description: Who answers for it.
       type: str
       sample: docs
+    created_at:
+      description: When it was created, RFC 3339 in UTC.
+      type: str
+      sample: "2026-11-20T09:00:00.000Z"
+    updated_at:
+      description: When it was last changed, RFC 3339 in UTC. Only when one pipeline was asked for.
+      type: str
+      sample: "2026-11-20T09:30:00.000Z"
     last_run:
       description: When its latest run began, RFC 3339 in UTC. Null before the first.
       type: str
       sample: "2026-11-20T09:30:00.000Z"
+    last_execution_id:
+      description: Identifier of its latest run. Null before the first. Only when one pipeline was asked for.
+      type: str
+      sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a12
+    runs:
+      description: How many runs it has had. Only when one pipeline was asked for.
+      type: int
+      sample: 1
     steps:
       description: Its steps, in full when one pipeline was asked for.
       type: list

@@ -85,12 +85,37 @@ run:
       description: Identifier of the run.
       type: str
       sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a12
+    id:
+      description: Identifier of the pipeline.
+      type: str
+      sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a11
+    name:
+      description: Name of the pipeline. Only of the latest run, as all that follows but C(run_status).
+      type: str
+      sample: look at a text
+    status:
+      description: Status of the pipeline.
+      type: str
+      sample: completed
+    started_at:
+      description: When the run began, RFC 3339 in UTC.
+      type: str
+      sample: "2026-11-20T09:30:00.000Z"
+    completed_at:
+      description: When it ended, RFC 3339 in UTC. Null until then.
+      type: str
+      sample: "2026-11-20T09:30:01.000Z"
+    progress:
+      description: How many steps have ended, one way or another.
+      type: dict
+      sample: {"steps_done": 2, "steps_total": 2, "percent": 100.0}
     run_status:
-      description: Where it stands, C(running), C(completed), C(failed) or C(cancelled).
+      description:
+        - Where it stands, C(running), C(completed), C(failed) or C(cancelled), or C(unknown) when another began since.
       type: str
       sample: completed
     steps:
-      description: Its steps and how they ended. Only of the latest run.
+      description: Its steps and how they ended.
       type: list
       elements: dict
       sample: [{"id": "turn", "status": "completed", "attempt": 1}]
@@ -99,6 +124,16 @@ results:
   returned: success, and when it did not succeed
   type: dict
   sample: {"turn": {"text": "stressed desserts"}}
+execution_id:
+  description: Identifier of the run.
+  returned: when it did not end within O(wait_timeout)
+  type: str
+  sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a12
+status:
+  description: Where it stands then.
+  returned: when it did not end within O(wait_timeout)
+  type: str
+  sample: running
 repeated:
   description: Whether it took place before, under the same key.
   returned: success

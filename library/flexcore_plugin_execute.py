@@ -116,6 +116,16 @@ execution:
       description: Why it failed, where it did.
       type: str
       sample: null
+execution_id:
+  description: Identifier of the execution.
+  returned: when it did not end within O(wait_timeout)
+  type: str
+  sample: 0197f0c4-7a3e-7cc0-8000-2b8f6f1f8a11
+status:
+  description: Where it stands then, C(queued) or C(running).
+  returned: when it did not end within O(wait_timeout)
+  type: str
+  sample: running
 repeated:
   description: Whether it took place before, under the same key.
   returned: success

@@ -68,7 +68,7 @@ plugins:
       type: str
       sample: processor
     status:
-      description: Status as the server says it.
+      description: Status as the server says it, where it does.
       type: str
       sample: active
     description:

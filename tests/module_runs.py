@@ -15,6 +15,9 @@ from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from flexcore_client.connection import ENVIRONMENT
 
+from tests.unit.modules.documentation import block
+from tests.unit.modules.returned import disagreements
+
 ROOT = Path(__file__).resolve().parents[1]
 RunModule = Callable[..., dict[str, Any]]
 
@@ -50,6 +53,8 @@ def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
             module.main()
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert bool(ended.value.code) == bool(result.get("failed"))
+        wrong = disagreements(result, block(ROOT / "library" / f"{name}.py", "RETURN"))
+        assert not wrong, f"{name} returns what its documentation does not say: {wrong}"
         return result
 
     return run
