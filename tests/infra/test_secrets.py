@@ -7,7 +7,7 @@ from tests.infra.node import Node
 PUBLIC_PLACES = ["/etc", "/opt/flexcore", "/run", "/tmp", "/var/lib/flexcore-health", "/var/log"]
 # Not for everybody, but no place for a secret either.
 CONFIGURATION = ["/etc/flexcore", "/etc/flexcore-health", "/etc/redis", "/etc/postgresql"]
-PLACES_FOR_SECRETS = ["/etc/flexcore/credentials"]
+PLACES_FOR_SECRETS = ["/etc/flexcore/credentials", "/etc/flexcore/tls", "/etc/flexcore-health/credentials"]
 
 
 def test_secrets_stand_only_where_they_belong(node: Node) -> None:

@@ -131,6 +131,7 @@ def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
         ("flexcore", "flexcore_postgresql_password", "flexcore_dev_2025"),
         ("health_schedule", "health_schedule_interval_seconds", 7),
         ("health_schedule", "health_schedule_timeout_seconds", 14),
+        ("health_schedule", "health_schedule_token", "short"),
         ("health_schedule", "health_schedule_targets", []),
         ("health_schedule", "health_schedule_targets", targets("http://192.0.2.1")),
         ("health_schedule", "health_schedule_targets", targets("redis://user@192.0.2.1:6379")),

@@ -308,6 +308,21 @@ def test_the_check_takes_the_targets(tmp_path: Path) -> None:
     assert selection.timeout == 5
 
 
+def test_the_check_asks_with_a_token_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "token-token-token-token-2"
+    role = health_schedule(
+        health_schedule_targets=[{"name": "flexcore", "url": "https://192.0.2.1:8080"}], health_schedule_token=token
+    )
+    file = tmp_path / "targets.yaml"
+    file.write_text(role.text("targets.yaml.j2"))
+    (tmp_path / "token").write_text(token)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert [target.token for target in read_targets_file(file).targets] == [token]
+    assert token not in file.read_text() + role.text("flexcore-health.service.j2")
+    assert "\nLoadCredential=token:/etc/flexcore-health/credentials/token\n" in role.text("flexcore-health.service.j2")
+    assert "LoadCredential" not in health_schedule().text("flexcore-health.service.j2")
+
+
 @pytest.mark.parametrize(
     ("seconds", "calendar"),
     [(5, "*:*:0/5"), (15, "*:*:0/15"), (60, "*:0/1"), (300, "*:0/5"), (1800, "*:0/30"), (3600, "hourly")],
