@@ -9,6 +9,7 @@ PRIVATE_PLACES = (
     "/etc/shadow",
     "/etc/flexcore/config.yaml",
     "/etc/flexcore/credentials/api_token",
+    "/etc/flexcore/tls/server.pem",
     "/run/credentials/flexcore.service/api_token",
     "/var/lib/flexcore/checkpoint_key.pem",
 )
@@ -19,7 +20,9 @@ VERIFIED_EVENTS = 100_000
 API = "/api/v1/flexcore"
 # Sent with every request; the server has to send it back.
 CORRELATION_ID = "verify"
-OPEN_PATHS = ("/health", "/health?detail=true", "/health/live", "/health/ready", "/info", "/metrics", "/openapi.json")
+# Open to everybody, the first ones unless the inventory closes them.
+HEALTH_PATHS = ("/health", "/health?detail=true", "/health/live", "/health/ready", "/info", "/metrics")
+OPEN_PATHS = (*HEALTH_PATHS, "/openapi.json")
 UNKNOWN_PLUGIN = f"{API}/plugins/no-such-plugin"
 CLUSTER = f"{API}/cluster/status"
 NODES = f"{API}/cluster/nodes"

@@ -9,6 +9,7 @@ from tests.infra.contract import (
     CLUSTER,
     COMMAND,
     CORRELATION_ID,
+    HEALTH_PATHS,
     OPEN_PATHS,
     REFUSED_REDIS_COMMANDS,
     STATE_DIRECTORY,
@@ -45,14 +46,17 @@ def answers(node: Node) -> dict[str, Any]:
     host = variables["flexcore_tls_name"]
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - it listens on all addresses, so it is asked on the one others use
         host = variables["ansible_host"]
-    return node.probe(
+    closed = () if variables["flexcore_open_health"] else HEALTH_PATHS
+    found = node.probe(
         "http_answers",
         url=f"{scheme}://{host}:{variables['flexcore_http_port']}",
         token=variables.secret("flexcore_api_token"),
         correlation_id=CORRELATION_ID,
-        open_paths=OPEN_PATHS,
-        token_paths=TOKEN_PATHS,
+        open_paths=[path for path in OPEN_PATHS if path not in closed],
+        token_paths=(*TOKEN_PATHS, *closed),
     )
+    # What these say is judged alike, whoever may ask.
+    return found | {"open": found["open"] | {path: found["known"][path] for path in closed}}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.infra.contract import (
     BUILT_IN_PLUGINS,
     COMPONENTS,
     CORRELATION_ID,
+    HEALTH_PATHS,
     OPEN_PATHS,
     TOKEN_PATHS,
     UNIT,
@@ -97,6 +98,11 @@ def test_nothing_is_told_without_the_token(http: dict[str, Any], caller: str, pa
     answer = http[caller][path]
     assert_problem(answer, 401, path)
     assert answer["headers"]["www-authenticate"].startswith("Bearer")
+
+
+def test_how_the_node_is_can_be_seen_by_whom_the_inventory_says(node: Node, http: dict[str, Any]) -> None:
+    refused = {path for path in HEALTH_PATHS if http["unknown"].get(path, http["open"][path])["status"] == 401}
+    assert refused == (set() if node.variables["flexcore_open_health"] else set(HEALTH_PATHS))
 
 
 def test_status(http: dict[str, Any]) -> None:

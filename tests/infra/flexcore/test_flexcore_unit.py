@@ -54,6 +54,11 @@ def test_configuration_is_readable_by_the_server_only(host: Host) -> None:
     assert (file.user, file.group, oct(file.mode)) == ("root", "flexcore", "0o640")
 
 
+def test_the_key_of_the_certificate_is_readable_by_the_server_only(host: Host) -> None:
+    listed = host.check_output("find /etc/flexcore/tls -printf '%y %u %g %m\\n'").splitlines()
+    assert set(listed) <= {"d root flexcore 750", "f root flexcore 640"}
+
+
 def test_credentials_are_readable_by_root_only(host: Host) -> None:
     listed = host.check_output("find /etc/flexcore/credentials -type f -printf '%f %u %m\\n'").splitlines()
     assert listed

@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -299,14 +300,12 @@ def test_a_client_certificate_that_cannot_be_used(options: dict[str, str], words
         verdict_on("https://127.0.0.1:1", TlsOptions(**options))
 
 
-def test_a_client_certificate_is_shown_to_a_server_that_asks_for_one(
-    authority: Authority,
-) -> None:
+def test_a_client_certificate_is_shown_to_a_server_that_asks_for_one(authority: Authority, tmp_path: Path) -> None:
     context = authority.server()
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(authority.path)
-    authority.server()
-    mine = max(authority.path.parent.glob("server-*.pem"), key=lambda path: path.stat().st_mtime_ns)
+    mine = tmp_path / "mine.pem"
+    mine.write_text("".join(authority.issue()))
     trusted = {"ca_path": str(authority.path)}
     assert verdict_over_tls(context, TlsOptions(**trusted, client_cert=str(mine))).healthy
     assert not verdict_over_tls(context, TlsOptions(**trusted)).healthy

@@ -63,8 +63,9 @@ def test_https_and_secrets_of_plugins_are_taken() -> None:
     assert problems("flexcore", **PEM, flexcore_plugin_secrets=plugin_secrets()) == []
 
 
-def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
-    (said,) = problems("flexcore", **PEM | {"flexcore_tls_key": SECRET})
+@pytest.mark.parametrize("key", [SECRET, f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{SECRET}"])
+def test_a_key_that_cannot_be_used_is_refused_without_being_shown(key: str) -> None:
+    (said,) = problems("flexcore", **PEM | {"flexcore_tls_key": key})
     assert "flexcore_tls_key" in said
     assert SECRET not in said
 
@@ -99,7 +100,17 @@ def test_a_key_that_is_none_is_refused_without_being_shown() -> None:
         ("flexcore", "flexcore_execution_slots", 0),
         ("flexcore", "flexcore_execution_queue", 10001),
         ("flexcore", "flexcore_execution_queue_seconds", 0),
+        ("flexcore", "flexcore_session_seconds", 59),
+        ("flexcore", "flexcore_max_body_bytes", 1023),
+        ("flexcore", "flexcore_execution_max_timeout_seconds", 301),
+        ("flexcore", "flexcore_execution_max_kept_result_bytes", -1),
         ("flexcore", "flexcore_execution_results_hours", 0),
+        ("flexcore", "flexcore_log_buffer_records", 99),
+        ("flexcore", "flexcore_plugin_max_package_bytes", 1023),
+        ("flexcore", "flexcore_builtin_postgres_connections", {"Sales": "postgresql://reader@db.example.org/sales"}),
+        ("flexcore", "flexcore_builtin_postgres_connections", {"sales": "postgresql://r:secret@db.example.org/sales"}),
+        ("flexcore", "flexcore_builtin_read", ["data"]),
+        ("flexcore", "flexcore_builtin_write", ["/srv/out", "/"]),
         ("flexcore", "flexcore_job_concurrency", 1025),
         ("flexcore", "flexcore_cluster_name", ""),
         ("flexcore", "flexcore_drain_seconds", 9999),

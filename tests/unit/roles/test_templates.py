@@ -68,12 +68,10 @@ def test_flexcore_takes_the_configuration_of_https(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(flexcore(**TLS).text("config.yaml.j2"))
     http = load(file, {}, required=()).settings.http
-    assert http.tls_cert_file == "/etc/flexcore/tls_certificate.pem"
-    assert http.tls_key_file == "/run/credentials/flexcore.service/tls_key"
+    assert http.tls_cert_file == http.tls_key_file == "/etc/flexcore/tls/server.pem"
     assert "LoadCredential=admin_password" not in flexcore().text("flexcore.service.j2")
     with_admin = flexcore(flexcore_admin_password="admin-admin-admin").text("flexcore.service.j2")
     assert "LoadCredential=admin_password:/etc/flexcore/credentials/admin_password\n" in with_admin
-    assert "LoadCredential=tls_key:/etc/flexcore/credentials/tls_key\n" in flexcore(**TLS).text("flexcore.service.j2")
 
 
 def test_flexcore_takes_the_configuration_of_plugins(tmp_path: Path) -> None:
@@ -108,6 +106,24 @@ def test_credentials_are_those_that_are_set_and_each_plugins_own() -> None:
         "plugins/greeter_api_key": "secret-1",
         "plugins/loader_password": "secret-2",
     }
+
+
+def test_what_https_needed_goes_when_it_is_over() -> None:
+    pair, authority = "/etc/flexcore/tls/server.pem", "/usr/local/share/ca-certificates/flexcore.crt"
+    state = {"stdout_lines": ["installed", f"tls {pair}", f"tls {authority}"]}
+    assert flexcore(_flexcore_state=state).value("_flexcore_stale_tls_files") == [pair, authority]
+    assert flexcore(_flexcore_state=state, **TLS).value("_flexcore_stale_tls_files") == [authority]
+
+
+def test_readiness_is_asked_with_the_token_and_for_the_certificate_that_was_deployed() -> None:
+    *program, url, token, pair = flexcore(**TLS).value("_flexcore_is_ready")
+    assert program[:2] == ["python3", "-c"]
+    assert (url, token, pair) == (
+        "https://127.0.0.1:8080",
+        "/etc/flexcore/credentials/api_token",
+        "/etc/flexcore/tls/server.pem",
+    )
+    assert flexcore().value("_flexcore_is_ready")[3:] == ["http://127.0.0.1:8080", token]
 
 
 def test_what_is_no_credential_any_more_goes() -> None:
@@ -192,8 +208,10 @@ def test_readiness_is_asked_where_the_server_listens(address: str, asked: str) -
     assert flexcore(flexcore_http_host=address).value("_flexcore_url") == f"http://{asked}:8080"
 
 
-def test_readiness_is_asked_by_https_where_the_server_speaks_it() -> None:
-    assert flexcore(**TLS).value("_flexcore_url") == "https://127.0.0.1:8080"
+def test_only_what_the_inventory_names_can_be_written_from_the_sandbox() -> None:
+    lines = flexcore(flexcore_builtin_write=["/srv/out"]).text("flexcore-sandbox.service.j2").splitlines()
+    assert [line for line in lines if line.startswith("ReadWritePaths")] == ["ReadWritePaths=-/srv/out"]
+    assert "ReadWritePaths" not in flexcore().text("flexcore-sandbox.service.j2")
 
 
 def test_the_sandbox_goes_down_and_up_with_the_server_and_is_there_before_it() -> None:
