@@ -39,7 +39,9 @@ def post_executions(url: str, token: str, *, connections: int, seconds: int) -> 
 
 def _post(script: str, url: str, token: str, *, connections: int, seconds: int) -> Measured:
     path = Path(__file__).with_name(script)
-    command = [_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(path), url, "--", token]
+    # An answer that is late is late, and no failure: wrk would not wait longer than two seconds.
+    options = f"-t1 -c{connections} -d{seconds}s --timeout 30s".split()
+    command = [_wrk(), *options, "-s", str(path), url, "--", token]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     figures = json.loads(output.splitlines()[-1])
     if figures["not_successful"] or figures["broken"]:
