@@ -120,6 +120,7 @@ KERNEL = (
 PROCESSES = (
     Attempt("see_other_processes", "see other processes", "a command line", PLUGINS),
     Attempt("read_environments", "read the environment of others", "a byte of it", PLUGINS),
+    Attempt("find_secrets_of_other_plugins", "find a secret that is for another plugin", "a part of it", ROOT),
     Attempt("find_secrets_in_own_environment", "find secrets in its environment", "a telling name", PLUGINS),
     Attempt("find_inherited_descriptors", "find descriptors left open", "a file or a named socket", PLUGINS),
     Attempt("signal_others", "signal the supervisor, its fork server, siblings", "the kernel lets it", PLUGINS),
@@ -179,9 +180,10 @@ PROGRAM = (
 )
 
 # Once more, and these for the first time, while another execution of the same plugin runs.
+_ON_OTHERS = ("see_other", "read_", "find_secrets_of", "signal_", "take_", "kill_")
 BESIDE = (
     Attempt("find_traces_of_others", "find files and memory of a sibling", "a trace of it"),
-    *(attempt for attempt in PROCESSES if attempt.name.startswith(("see_other", "read_", "signal_", "take_", "kill_"))),
+    *(attempt for attempt in PROCESSES if attempt.name.startswith(_ON_OTHERS)),
 )
 
 ATTEMPTS = (*FILES, *NETWORK, *KERNEL, *PROCESSES, *RESOURCES)

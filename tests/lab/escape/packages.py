@@ -86,6 +86,17 @@ def program() -> bytes:
     )
 
 
+def keeping_a_secret() -> bytes:
+    """The honest neighbour that a secret is for: it holds it in its memory for as long as it is told."""
+    more = LIMITS.replace(f"wall_seconds = {WALL_SECONDS}", "wall_seconds = 30") + '[permissions]\nsecrets = ["key"]\n'
+    return tar_gz(
+        {
+            "flexcore-plugin.toml": manifest("escape-keeper", 'entry_point = "keeper:Keeper"', more),
+            "keeper.py": KEEPER,
+        }
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class HostilePackage:
     """A package that is the attack: what it tries, and the file on the host that would show its success."""
@@ -97,6 +108,20 @@ class HostilePackage:
     file: str = "package.tar.gz"
 
 
+KEEPER = """\
+import time
+
+import flexcore_plugin
+
+
+class Keeper:
+    def __init__(self, configuration): ...
+
+    def attempt(self, seconds):
+        key = flexcore_plugin.secret("key")
+        time.sleep(seconds)
+        return {"length": len(key)}
+"""
 PLANTED = "/tmp/flexcore-escape-planted"
 HONEST = {
     "flexcore-plugin.toml": manifest("escape-package", 'entry_point = "honest:Honest"'),
@@ -146,6 +171,12 @@ def honest_with(**changes: str) -> str:
     """The honest manifest with some lines replaced."""
     lines = HONEST["flexcore-plugin.toml"].splitlines()
     return "\n".join(changes.get(line.partition(" ")[0], line) for line in lines)
+
+
+def pattern_manifest(plugin_id: str, pattern: str) -> str:
+    """The honest manifest, with a text among its parameters that has to match `pattern`."""
+    parameters = f"parameters = {{ type = 'object', properties = {{ text = {{ pattern = '{pattern}' }} }} }}"
+    return honest_with(id=f'id = "{plugin_id}"', parameters=parameters)
 
 
 UP = "../" * 12
@@ -234,6 +265,16 @@ HOSTILE_PACKAGES = (
         "schema_reads_files",
         "have the schema of its parameters read from the host",
         with_manifest(honest_with(parameters="parameters = { '$ref' = 'file:///etc/passwd' }")),
+    ),
+    HostilePackage(
+        "schema_that_backtracks",
+        "have its parameters matched by a pattern that only an engine with backtracking knows",
+        with_manifest(pattern_manifest("escape-package", r"^(a*)*\1$")),
+    ),
+    HostilePackage(
+        "schema_that_unfolds",
+        "have its parameters matched by a pattern that is a million long when it is unfolded",
+        with_manifest(pattern_manifest("escape-package", "(a{1,1000}){1,1000}")),
     ),
     HostilePackage("not_a_package", "be no archive at all", lambda: b"\x7fELF" + bytes(MIB)),
     HostilePackage("cut_off", "be half an archive", lambda: tar_gz(HONEST)[:-40]),

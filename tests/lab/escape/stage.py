@@ -18,7 +18,7 @@ import httpx
 
 from tests.lab.deployments import Deployment
 from tests.lab.escape import packages
-from tests.lab.hosts import LabHost
+from tests.lab.hosts import LabHost, eventually
 
 API = "/api/v1/flexcore"
 PLUGINS = "/var/lib/flexcore-plugins"
@@ -74,6 +74,17 @@ class Stage:
         """Remove a plugin that may be there."""
         answer = self.api.delete(f"{API}/plugins/{plugin_id}")
         assert answer.status_code in (204, 404), answer.text
+
+    def keep_secret(self, file: str, secret: str) -> None:
+        """Give the server a secret of a plugin, as the role does, and wait until it serves again."""
+        _pipe(self.host, f"sudo install -m 0600 /dev/stdin {file} && sudo systemctl restart flexcore.service", secret)
+        eventually("the server serves again", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        try:
+            return self.api.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def execute(self, plugin_id: str, operation: str = "attempt", **data: Any) -> Outcome:
         """Run one operation to its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,19 @@ import pytest
 from tests.lab.deployments import Deployment
 from tests.lab.escape import packages
 from tests.lab.escape.attempts import AT_IMPORT, ATTEMPTS, BESIDE, EITHER, PROGRAM, Attempt, Control
-from tests.lab.escape.packages import HOSTILE_PACKAGES, HostilePackage
+from tests.lab.escape.packages import HONEST, HOSTILE_PACKAGES, HostilePackage, pattern_manifest
 from tests.lab.escape.stage import API, Outcome, Stage, Watch, listening, watching
 from tests.lab.hosts import eventually
 
 REFUSED = (400, 409, 413, 415, 422)
 LONGEST_LOG = 2000
-HOSTILE = ("escape", "escape-import", "escape-program", "escape-package")
+# What timeout(1) ends with.
+TIMED_OUT = 124
+HOSTILE = ("escape", "escape-import", "escape-program", "escape-package", "escape-pattern", "escape-keeper")
+# As /etc/flexcore has it, and systemd gives it to the server alone.
+SECRET_FILE = "/etc/flexcore/credentials/plugins/escape-keeper_key"
+SECRET = f"planted-for-another-{uuid.uuid4().hex}"
+HELD_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +35,15 @@ def stage(deployment: Deployment) -> Iterator[Stage]:
         stage = Stage(deployment, host, listener)
         for plugin_id in HOSTILE:
             stage.remove(plugin_id)
+        stage.keep_secret(SECRET_FILE, SECRET)
+        stage.install(packages.keeping_a_secret())
         stage.install(packages.hostile())
         stage.install(packages.program())
         stage.install(packages.importing([attempt.name for attempt in AT_IMPORT], stage.facts))
         yield stage
         for plugin_id in HOSTILE:
             stage.remove(plugin_id)
+        host.run(f"sudo rm {SECRET_FILE}")
         stage.api.close()
 
 
@@ -106,6 +116,30 @@ def test_an_attempt_on_a_sibling_fails(stage: Stage, attempt: Attempt) -> None:
     judge(stage, attempt, stage.execute("escape", name=attempt.name, host=stage.facts))
     eventually("the sibling is done", lambda: stage.execution(held)["status"] == "completed")
     judge(stage, attempt, stage.execute("escape", name=attempt.name, host=stage.facts))
+
+
+def test_a_secret_is_found_by_the_plugin_that_it_is_for_only(stage: Stage) -> None:
+    held = stage.begin("escape-keeper", seconds=HELD_SECONDS)
+    eventually("the secret is in the memory of its plugin", lambda: stage.execution(held)["status"] == "running")
+    outcome = stage.execute("escape", name="find_secrets_of_other_plugins", host=stage.facts)
+    assert stage.execution(held)["status"] == "running", "it ended before it was looked for"
+    assert outcome.status == "completed", outcome.record
+    assert not outcome.escaped
+    eventually("its plugin had it", lambda: stage.execution(held)["status"] == "completed")
+    # Once more, where its plugin has just been.
+    assert not stage.execute("escape", name="find_secrets_of_other_plugins", host=stage.facts).escaped
+
+
+def test_a_pattern_that_others_match_for_ever_is_matched_at_once(stage: Stage) -> None:
+    """The attempt is the manifest's; the control is Python's own engine, which does not come to an end with it."""
+    text, pattern = "a" * 40 + "!", "^(a+)+$"
+    control = f'timeout 2 python3 -c \'import re; re.match("{pattern}", "{text}")\''
+    assert stage.host.run(control, check=False).returncode == TIMED_OUT
+    stage.install(packages.tar_gz({**HONEST, "flexcore-plugin.toml": pattern_manifest("escape-pattern", pattern)}))
+    for length in (40, 50_000):
+        body = {"operation": "attempt", "parameters": {"data": {"text": "a" * length + "!"}}}
+        answer = stage.api.post(f"{API}/plugins/escape-pattern/execute", json=body, timeout=5)
+        assert answer.status_code == 400, answer.text
 
 
 @pytest.mark.parametrize(
