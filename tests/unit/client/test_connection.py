@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flexcore_client.connection import read_connection, with_environment
+from flexcore_client import connection
+from flexcore_client.address import parse_address
+from flexcore_client.breaker import CircuitBreaker
+from flexcore_client.clock import Deadline
+from flexcore_client.connection import Connection, read_connection, with_environment
 from flexcore_client.credentials import Login
 from flexcore_client.errors import InputError
+from flexcore_client.exchange import Timeouts
+from flexcore_client.retry import NO_RETRIES, RetryPolicy
+from flexcore_client.tls import TlsOptions
+
+from tests.doubles.fake_clock import FakeClock
 
 ENVIRON = {
     "FLEXCORE_URL": "http://core9:8080",
@@ -86,6 +95,25 @@ def test_addresses_of_proxies(proxy: str) -> None:
     assert read_connection({"proxy": proxy}).proxy == proxy
 
 
+def test_a_transport_has_all_of_its_connection_and_what_is_given_goes_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(connection, "HttpTransport", lambda address, **options: made.append({"to": address, **options}))
+    address, clock = parse_address("http://core1:8080"), FakeClock()
+    own = {
+        "token": "own",
+        "login": Login("a", "b"),
+        "timeouts": Timeouts(total=7),
+        "tls": TlsOptions(ca_path="/ca"),
+        "proxy": "http://proxy:1",
+        "retry": RetryPolicy(7),
+    }
+    given = {"token": "given", "retry": NO_RETRIES, "deadline": Deadline(clock, 3), "breaker": CircuitBreaker(clock)}
+    Connection(**own).transport(address, clock)
+    Connection(**own).transport(address, clock, **given)
+    assert made[0] == {"to": address, "clock": clock, **own, "deadline": None, "breaker": None}
+    assert made[1] == {"to": address, "clock": clock, **own, **given}
+
+
 def test_a_login_does_not_show_its_password() -> None:
     found = read_connection({"username": "a", "password": "canary"})
     assert found.login == Login("a", "canary")
@@ -97,16 +125,19 @@ def test_a_login_does_not_show_its_password() -> None:
     [
         ({"token": "t", "token_file": "/t"}, "token and token_file are given"),
         ({"token": "t", "username": "u", "password": "p"}, "token and username are given"),
-        ({"username": "u"}, "belong together"),
+        ({"username": "u"}, "^username and password belong together: give both or none$"),
         ({"password": "p"}, "belong together"),
-        ({"token": "two words"}, "give the token alone"),
+        ({"token": "two words"}, "^token holds blanks or characters that no token has: give the token alone$"),
         ({"token_file": "/nowhere"}, "cannot be read: No such file"),
         ({"timeout": 0}, "timeout is 0"),
         ({"connect_timeout": -1.0}, "connect_timeout is -1"),
         ({"read_timeout": float("inf")}, "read_timeout is inf"),
         ({"retries": -1}, "retries is -1"),
         ({"api": "flexcore-v9"}, "api is 'flexcore-v9'"),
-        ({"proxy": "http://:3128"}, "no address of a proxy"),
+        (
+            {"proxy": "http://:3128"},
+            "^proxy is no address of a proxy: allowed are http://host:port and https://host:port$",
+        ),
         ({"proxy": "proxy:3128"}, "no address of a proxy"),
         ({"proxy": "http://proxy:port"}, "no address of a proxy"),
         ({"proxy": "socks5://proxy:1"}, "no address of a proxy"),

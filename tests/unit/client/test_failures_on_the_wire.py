@@ -135,13 +135,31 @@ def broken_handshake() -> ssl.SSLError:
     return error
 
 
+@pytest.mark.parametrize("place", ["cause", "context", "behind another cause", "group", "circle"])
+def test_what_happened_is_found_wherever_a_library_puts_it(place: str) -> None:
+    refused, error = ConnectionRefusedError(), OSError("all attempts failed")
+    if place == "cause":
+        error.__cause__ = refused
+    elif place == "context":
+        error.__context__ = refused
+    elif place == "behind another cause":
+        error.__cause__, error.__context__ = OSError("this says nothing"), refused
+    elif place == "group":
+        error.exceptions = (OSError("first address"), refused)  # type: ignore[attr-defined]  # as asyncio does
+    else:
+        error.__context__ = OSError("and again")
+        error.__context__.__context__ = error
+    told = explain_failure("GET x", "connect", error)
+    assert told.reason == ("no connection (all attempts failed)" if place == "circle" else "connection refused")
+
+
 LOST = "the connection was closed before an answer came"
 
 
 @pytest.mark.parametrize(
     ("phase", "error", "kind", "told_phase", "reason", "next_step", "transient"),
     [
-        ("tls", untrusted(), "tls", "tls", "certificate not trusted: certificate has expired", NEXT_TLS, False),
+        ("connect", untrusted(), "tls", "tls", "certificate not trusted: certificate has expired", NEXT_TLS, False),
         ("connect", broken_handshake(), "tls", "tls", "TLS handshake failed: WRONG_VERSION_NUMBER", NEXT_TLS, False),
         (
             "tls",
@@ -229,6 +247,7 @@ def test_a_proxy_that_refuses_is_told_with_its_own_words(words: str, transient: 
         ("send", "while sending the request"),
         ("first byte", "waiting for the first byte"),
         ("body", "while reading the body"),
+        ("resolve", "resolve"),
     ],
 )
 @pytest.mark.parametrize("total", [False, True])

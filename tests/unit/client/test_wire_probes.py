@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from unittest.mock import AsyncMock
 
 import pytest
 from flexcore_client.address import parse_address
@@ -118,6 +119,13 @@ def test_a_port_where_nobody_listens_is_told_with_the_address() -> None:
         url = f"redis://127.0.0.1:{closed.getsockname()[1]}"
     with pytest.raises(ClientError, match=f"Asking {url}: connection refused") as caught:
         ask(url)
+    assert caught.value.phase == "connect"
+
+
+def test_a_connection_that_cannot_be_made_is_told_with_what_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "open_connection", AsyncMock(side_effect=OSError("too many open files")))
+    with pytest.raises(ClientError, match=r"no connection \(too many open files\)") as caught:
+        ask("redis://127.0.0.1:6379")
     assert caught.value.phase == "connect"
 
 
