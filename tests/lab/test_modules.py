@@ -23,6 +23,7 @@ STEPS = [
         "retry": {"max_attempts": 5},
     },
 ]
+CANARIES = {name: f"canary-{name}-7f3a9c51d2" for name in ("token", "password", "nested", "parameter")}
 DECLARED = {"name": "look", "owner": "docs", "steps": STEPS}
 DECLARED_PLUGINS = [{"id": "simple-processor", "state": "disabled"}, {"id": "json-processor", "state": "enabled"}]
 # What a caller writes who knows nothing of FlexCore's environment: the modules run under the host's own Python.
@@ -62,6 +63,41 @@ def test_a_module_runs_with_sudo_and_without_under_either_python(
 ) -> None:
     run = play(deployment, tmp_path, become=become, python=python)
     assert "flexcore-v1" in run.output
+
+
+@pytest.mark.parametrize("become", [True, False])
+def test_secrets_of_modules_that_fail_are_nowhere_on_the_host(
+    deployment: Deployment, tmp_path: Path, become: bool
+) -> None:
+    nested = {"deep": [{"api_key": CANARIES["nested"]}]}
+    event = {"type": "Happened", "aggregate_type": "Test", "aggregate_id": "x", "data": nested}
+    with_token = {"url": "{{ server_url }}", "token": CANARIES["token"], "retries": 0}
+    with_login = {**with_token, "token": "{{ omit }}", "username": "nobody", "password": CANARIES["password"]}
+    secret = {"id": "simple-processor", "data": nested, "secret_data": {"pin": CANARIES["parameter"]}}
+    tasks: list[dict[str, Any]] = [
+        {"flexcore_event": {**with_token, **event}},
+        {"flexcore_event": {**with_login, **event}},
+        {"flexcore_event": {**with_token, "data": nested}},
+        {"flexcore_plugin_execute": {**with_token, **secret, "url": "http://127.0.0.1:1"}},
+        {"flexcore_health": {"url": f"http://me:{CANARIES['password']}@127.0.0.1:8080", "token": CANARIES["token"]}},
+    ]
+    for number, task in enumerate(tasks):
+        task.update({"name": f"Fail {number}", "ignore_errors": True})
+    variables = str(Path("playbooks/vars/server.yml").resolve())
+    head = {"hosts": "flexcore", "gather_facts": False, "become": become, "vars_files": [variables]}
+    file = tmp_path / "fail.json"
+    file.write_text(json.dumps([{**head, "tasks": tasks}]))
+    run = deployment.lab.playbook(str(file), "-vvvv", "--diff")
+    assert run.count("ignored") == len(tasks) * len(nodes(deployment))
+    found = [run.output, run.errors]
+    for host in nodes(deployment).values():
+        journal = host.run("sudo journalctl --since=-15min --no-pager").stdout
+        assert "ansible-flexcore_event" in journal, "there is a log in which secrets could be"
+        # The command itself gets into the journal.
+        left = host.run("sudo grep -rlE 'canar[y]-' /tmp /var/tmp /root/.ansible /home/*/.ansible", check=False)
+        found += [journal, left.stdout]
+        assert left.stdout == ""
+    assert [name for name, canary in CANARIES.items() if canary in "".join(found)] == []
 
 
 def test_declared_plugins_are_planned_brought_about_and_left_alone(deployment: Deployment) -> None:
