@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from flexcore_client.address import Address
 from flexcore_client.connection import ENVIRONMENT
 
 from flext_cli import main as command
@@ -125,6 +126,15 @@ def test_a_session_that_could_not_be_ended_is_said_and_forgotten_here(flext: Fle
         "Change the password, which ends all sessions, or wait until it expires.\n"
     )
     assert TOKEN not in files(home)[0].read_text()
+
+
+def test_a_password_that_leaves_this_machine_in_the_clear_is_warned_of(
+    flext: Flext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Address, "is_this_machine", False)
+    with serving(server()) as flexcore:
+        code, _, err = flext("login", flexcore.url, "--username", "ada")
+    assert (code, err) == (0, f"flext: the password travels unencrypted to {flexcore.url}: use https\n")
 
 
 def test_a_wrong_password_keeps_nothing(flext: Flext, home: Path) -> None:
