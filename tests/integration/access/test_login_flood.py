@@ -13,7 +13,7 @@ from tests.integration.server.flexcore_process import TOKEN, FlexCoreProcess
 
 pytestmark = pytest.mark.anyio
 CLIENTS = 2 * MAX_WAITING
-COMPARISONS = 10
+COMPARISONS = 5
 _NICE_FIELD = 16
 """Place of a thread's niceness in /proc/<pid>/task/<thread>/stat, counted from behind its name."""
 
