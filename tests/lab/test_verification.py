@@ -207,10 +207,12 @@ def test_verification_leaves_no_trace(deployment: Deployment) -> None:
     assert traces(host, deployment.secrets) == before
 
 
-# A node writes when it lives: its heartbeat as a worker.
+# A node writes when it lives, its heartbeat as a worker, and when it refuses somebody, as a verification has it do.
 WRITES = (
-    "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE relname <> $$procrastinate_workers$$"
+    "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables "
+    "WHERE relname NOT IN ($$procrastinate_workers$$, $$audit$$)"
 )
+DONE = "SELECT count(*) FROM audit WHERE outcome <> $$refused$$"
 
 
 def traces(host: LabHost, secrets: dict[str, str]) -> list[str]:
@@ -221,6 +223,7 @@ def traces(host: LabHost, secrets: dict[str, str]) -> list[str]:
             "sudo find /etc /opt/flexcore -type f -exec sha256sum {{}} + | sort | sha256sum",
             psql("SELECT count(*) FROM events", "flexcore"),
             psql(WRITES, "flexcore"),
+            psql(DONE, "flexcore"),
             redis("DBSIZE"),
         )
     ]
