@@ -38,12 +38,11 @@ async def bring_about(
 async def read_nodes(client: FlexCoreClient, node_id: str | None, status: str | None) -> dict[str, Any]:
     """Return the cluster's name, its leader and the nodes that are wanted; raises ClientError."""
     await client.require(OFFER)
-    calls = ClusterCalls(client)
-    cluster = await calls.status()
+    cluster = await ClusterCalls(client).status()
     nodes = [
         node
-        for node in await calls.nodes()
-        if node_id in (None, node.get("node_id")) and status in (None, node.get("status"))
+        for node in client.items(cluster, "nodes")
+        if isinstance(node, dict) and node_id in (None, node.get("node_id")) and status in (None, node.get("status"))
     ]
     return {"cluster": cluster.get("cluster"), "leader": cluster.get("leader"), "nodes": nodes}
 
