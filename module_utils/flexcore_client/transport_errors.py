@@ -65,7 +65,9 @@ def explain_failure(what: str, phase: str, error: OSError) -> ClientError:
             reason = f"certificate not trusted: {words}"
             return failure(FailureKind.TLS, reason, NEXT_TLS, at="tls", transient=False)
         if isinstance(cause, ssl.SSLError):
-            reason = f"TLS handshake failed: {printable(cause.reason or str(cause))}"
+            # An error that Python code raised, such as this client's own, has no reason of OpenSSL's.
+            words = getattr(cause, "reason", None) or str(cause)
+            reason = f"TLS handshake failed: {printable(words)}"
             return failure(FailureKind.TLS, reason, NEXT_TLS, at="tls", transient=False)
         if isinstance(cause, ConnectionRefusedError):
             return failure(FailureKind.REFUSED, "connection refused", NEXT_REFUSED, at="connect")
