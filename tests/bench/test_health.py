@@ -100,7 +100,7 @@ def test_health_fanout_vs_aiohttp() -> None:
     """Targets a second in this process, one request to each: ours is told the dialect, which it else asks for."""
 
     def ours(urls: Sequence[str]) -> float:
-        targets = parse_targets([{"url": url, "api": "flexcore-v1"} for url in urls])
+        targets = parse_targets([{"url": url} for url in urls], api="flexcore-v1")
         started = time.perf_counter()
         results = check(targets, CheckOptions(timeout=30))
         elapsed = time.perf_counter() - started
