@@ -94,7 +94,7 @@ def test_secrets_of_modules_that_fail_are_nowhere_on_the_host(
         journal = host.run("sudo journalctl --since=-15min --no-pager").stdout
         assert "ansible-flexcore_event" in journal, "there is a log in which secrets could be"
         # The command itself gets into the journal.
-        left = host.run("sudo grep -rlE 'canar[y]-' /tmp /var/tmp /root/.ansible /home/*/.ansible", check=False)
+        left = host.run("sudo grep -rlE 'canar[y]-' /tmp /var/tmp ~root/.ansible /home/*/.ansible", check=False)
         found += [journal, left.stdout]
         assert left.stdout == ""
     assert [name for name, canary in CANARIES.items() if canary in "".join(found)] == []
