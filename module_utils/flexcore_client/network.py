@@ -190,7 +190,7 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         progress = self._network.progress
         progress.phase = "tls"
         if self._transport is None or self._pending:
-            raise ssl.SSLError("the server spoke before the handshake")
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the server spoke before the handshake")
         loop = asyncio.get_running_loop()
         shaking = loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
         try:
@@ -198,7 +198,7 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         except TypeError:
             # To an https server through an https proxy.
             self.abort()
-            raise ssl.SSLError("TLS within TLS takes Python 3.11 or later") from None
+            raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS within TLS takes Python 3.11 or later") from None
         except BaseException:
             self.abort()
             raise

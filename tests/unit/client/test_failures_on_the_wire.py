@@ -161,7 +161,15 @@ LOST = "the connection was closed before an answer came"
     [
         ("connect", untrusted(), "tls", "tls", "certificate not trusted: certificate has expired", NEXT_TLS, False),
         ("connect", broken_handshake(), "tls", "tls", "TLS handshake failed: WRONG_VERSION_NUMBER", NEXT_TLS, False),
-        ("tls", ssl.SSLError("it spoke first"), "tls", "tls", "TLS handshake failed: it spoke first", NEXT_TLS, False),
+        (
+            "tls",
+            ssl.SSLError(ssl.SSL_ERROR_SSL, "it spoke first"),
+            "tls",
+            "tls",
+            "TLS handshake failed: it spoke first",
+            NEXT_TLS,
+            False,
+        ),
         (
             "tls",
             ConnectionResetError(),
