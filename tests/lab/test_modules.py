@@ -88,9 +88,9 @@ def test_secrets_of_modules_that_fail_are_nowhere_on_the_host(
     file = tmp_path / "fail.json"
     file.write_text(json.dumps([{**head, "tasks": tasks}]))
     run = deployment.lab.playbook(str(file), "-vvvv", "--diff")
-    assert run.count("ignored") == len(tasks) * len(nodes(deployment))
+    assert run.count("ignored") == len(tasks) * len(deployment.lab.hosts)
     found = [run.output, run.errors]
-    for host in nodes(deployment).values():
+    for host in deployment.lab.hosts.values():
         journal = host.run("sudo journalctl --since=-15min --no-pager").stdout
         assert "ansible-flexcore_event" in journal, "there is a log in which secrets could be"
         # The command itself gets into the journal.
