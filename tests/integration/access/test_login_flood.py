@@ -36,12 +36,14 @@ async def test_others_are_served_while_passwords_are_guessed(flexcore: FlexCoreP
         base_url=flexcore.url, timeout=60.0, trust_env=False, headers={"authorization": f"Bearer {TOKEN}"}
     ) as other:
         while not flood.done():
-            assert (await other.get("/health")).status_code == 200
+            # Not /health: whether PostgreSQL gets a processor in time is no matter of the server's.
+            assert (await other.get("/health/live")).status_code == 200
             assert (await other.get("/auth/me")).status_code == 200
             served += 1
             at_work[hashing_threads(flexcore.pid)] += 1
     guesses = await flood
-    assert set(guesses) == {COMPARED, NO_ROOM}
+    # On a busy machine PostgreSQL may keep a login waiting for longer than it may, which is then said.
+    assert set(guesses) - {"unavailable"} == {COMPARED, NO_ROOM}
     # Passwords are compared in a few threads of their own and nowhere else: hashed by what answers the requests, each
     # comparison would hold up an answer, and there could be no more answers than comparisons.
     assert max(at_work) == threads()
