@@ -12,7 +12,7 @@ import click
 from flexcore import maintenance
 from flexcore.application.read_models.catalogue import PROJECTIONS
 from flexcore.application.verification import Verification
-from flexcore.commands.configured import config_option, fail, load_configuration
+from flexcore.commands.configuration import config_option, fail, load_configuration
 from flexcore.domain.errors import FlexCoreError, InvalidInput
 from flexcore.settings import Settings
 

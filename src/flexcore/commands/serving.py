@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from flexcore import main
-from flexcore.commands.configured import config_option, fail, load_configuration
+from flexcore.commands.configuration import config_option, fail, load_configuration
 from flexcore.infrastructure.plugin_runtime import SandboxTooWeak
 from flexcore.presentation.http.server import ListenError
 
