@@ -62,6 +62,11 @@ class Address:
         return self.is_loopback or (self._number is not None and _is_own(self._number))
 
     @property
+    def is_open_to_others(self) -> bool:
+        """Whether HTTP to it can be read on its way: unencrypted, and to another machine."""
+        return self.scheme == "http" and not self.is_this_machine
+
+    @property
     def _number(self) -> IpAddress | None:
         try:
             return ipaddress.ip_address(self.host)

@@ -124,7 +124,7 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
                 address = parse_address(url)
             except InputError:
                 continue
-            if address.scheme == "http" and not address.is_this_machine and address.url not in plain:
+            if address.is_open_to_others and address.url not in plain:
                 plain.append(address.url)
         if plain:
             secret = any(self.connection_options.get(name) for name in ("token", "token_file", "password"))

@@ -25,7 +25,7 @@ def log_in(url: str | None, username: str) -> int:
     """Begin a session that later commands use, and return the exit code."""
     server = _server(url)
     target = server.flexcore()
-    if target.address.scheme == "http" and not target.address.is_this_machine:
+    if target.address.is_open_to_others:
         click.echo(f"flext: the password travels unencrypted to {target.address.url}: use https", err=True)
     password = os.environ.get(ENVIRONMENT["password"]) or click.prompt("Password", hide_input=True, err=True)
     token, seconds = run(_granted(server, target, Login(username, password)))
