@@ -4,6 +4,7 @@ import os
 import random
 import select
 import signal
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ PLUGIN = python_plugin("probe", "probe:Probe", key="leftovers")
 # From before the supervisor has read the request to long after the plugin has begun.
 LONGEST_SECONDS = 0.006
 TIMES = 40
+LOOKS = 10
+SECONDS_BETWEEN_LOOKS = 0.03
 
 
 def test_executions_that_are_killed_while_they_begin(server: Server, supervisor: Supervisor) -> None:
@@ -77,8 +80,7 @@ def _leaves_nothing(server: Server, supervisor: Supervisor, end_one: Callable[[i
     server.send(Warm(plugin=PLUGIN, limits=LIMITS))
     assert isinstance(server.next(), Warmed)
     server.run(PLUGIN, "echo", execution_id="first")
-    wait_until(lambda: _rests(supervisor), 10, "the one process that is forked ahead")
-    before = _everything(supervisor)
+    before = _at_rest(supervisor)
     for number in range(TIMES):
         end_one(number, random.uniform(0, LONGEST_SECONDS))
     try:
@@ -106,6 +108,19 @@ def _groups(pid: int) -> list[Path]:
         _, controllers, path = line.split(":", 2)
         found.append(Path("/sys/fs/cgroup", controllers, path.lstrip("/"), f"flexcore-sandbox-{pid}"))
     return found
+
+
+def _at_rest(supervisor: Supervisor) -> dict[str, int]:
+    """Count when that stays the same: what the test before ended may still be about to be closed."""
+    looks: deque[dict[str, int]] = deque(maxlen=LOOKS)
+
+    def stays() -> bool:
+        _wait(SECONDS_BETWEEN_LOOKS)
+        looks.append(_everything(supervisor))
+        return _rests(supervisor) and looks.count(looks[0]) == LOOKS
+
+    wait_until(stays, 10, "the one process that is forked ahead, and nothing else,")
+    return looks[-1]
 
 
 def _rests(supervisor: Supervisor) -> bool:
