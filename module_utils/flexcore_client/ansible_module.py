@@ -172,18 +172,17 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
             )
 
     def _go_on_elsewhere(self, error: ImportError) -> None:
-        """Start again under FlexCore's interpreter, if that has httpcore, or fail and say what is missing.
+        """Start again under FlexCore's interpreter, if that has h11, or fail and say what is missing.
 
         The library is looked for when the first server is asked, and until then no module has changed anything.
         """
         if not has_respawned():
-            interpreter = probe_interpreters_for_module([deployed.INTERPRETER], "httpcore")
+            interpreter = probe_interpreters_for_module([deployed.INTERPRETER], "h11")
             if interpreter:
                 respawn_module(interpreter)
         self.fail_json(
-            msg=f"{missing_required_lib(error.name or 'httpcore')} It comes with httpx. A deployed FlexCore brings it "
-            f"under {deployed.INTERPRETER}, which is missing or has none: deploy FlexCore, or run the task where httpx "
-            "is installed.",
+            msg=f"{missing_required_lib(error.name or 'h11')} Debian has it as python3-h11. A deployed FlexCore brings "
+            f"it under {deployed.INTERPRETER}, which is missing or has none: deploy FlexCore or install it.",
             exception="".join(traceback.format_exception(type(error), error, error.__traceback__)),
         )
 

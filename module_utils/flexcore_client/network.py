@@ -1,7 +1,7 @@
-"""TCP and TLS for httpcore, on asyncio's transports: every wait is limited by the attempt that is under way.
+"""TCP and TLS on asyncio's transports: every wait is limited by the attempt that is under way.
 
-httpcore brings a backend on anyio. This one costs half of it in a fan-out, knows the phase that time runs out in, and
-recognises a server of another protocol by its first bytes instead of waiting for a head that never ends.
+asyncio's own streams know neither the phase that time runs out in nor a server of another protocol by its first bytes,
+and would wait for a head that never ends.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterable
-from typing import Any
 
 from .exchange import ConnectionClosedError, NotHttpError, Progress
-from .http_library import httpcore
 
 # What may wait to be read before the socket is left alone for a while.
 HIGH_WATER_BYTES = 1 << 20
@@ -23,67 +20,17 @@ BEGINNING = b"HTTP/1."
 FIRST_ERRNO = re.compile(r"Multiple exceptions: \[Errno ([0-9]+)\]")
 
 
-class Network(httpcore.AsyncNetworkBackend):
-    """Opens a connection and keeps it; ``progress`` is that of the request that it carries now."""
+class Stream(asyncio.Protocol):
+    """One connection: what came and was not read yet, and whoever waits for more.
+
+    ``progress`` is that of the request that it carries now. ``answered`` says whether anything came since that began,
+    ``ended`` whether the server closed the connection in good order, and all before was read.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self._stream: Stream | None = None
-
-    def begin(self, progress: Progress) -> None:
-        """Let the connection, which there may not be yet, carry a request."""
-        self.progress = progress
-        if self._stream is not None:
-            self._stream.answered = self._stream.ended = False
-
-    @property
-    def usable(self) -> bool:
-        """Whether another request may be sent: the connection is open, and the server said nothing unasked."""
-        return self._stream is not None and self._stream.usable
-
-    @property
-    def answered(self) -> bool:
-        """Whether anything came since the request began."""
-        return self._stream is not None and self._stream.answered
-
-    @property
-    def ended(self) -> bool:
-        """Whether the answer was read to where the server closed the connection in good order."""
-        return self._stream is not None and self._stream.ended
-
-    def abort(self) -> None:
-        """Close at once; nothing that is still to be sent or read matters."""
-        if self._stream is not None:
-            self._stream.abort()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> Stream:
-        """Connect. ``progress`` limits it; httpcore's own arguments for that and for sockets are not used here."""
-        self.progress.phase = "connect"
-        self._stream = stream = Stream(self)
-        loop = asyncio.get_running_loop()
-        # A name may have an address that leads nowhere beside one that answers: the second is tried after 250 ms. To be
-        # ready for that costs a fifth of a check, which an address in numbers is spared.
-        delay = 0.25 if _is_name(host) else None
-        opening = loop.create_connection(lambda: stream, host, port, happy_eyeballs_delay=delay)
-        try:
-            await asyncio.wait_for(opening, self.progress.allowance)
-        except OSError as error:
-            raise _first_of_several(error) from None
-        return stream
-
-
-class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
-    """One connection: what came and was not read yet, and whoever waits for more."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
+        self.answered = False
+        self.ended = False
         self._transport: asyncio.Transport | None = None
         self._pending = bytearray()
         self._closed_by_peer = False
@@ -92,17 +39,35 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._reading_paused = False
         self._writing_paused = False
         self._is_http = False
-        self.answered = False
-        self.ended = False
+
+    @classmethod
+    async def open(cls, progress: Progress, host: str, port: int) -> Stream:
+        """Connect; raises OSError and asyncio.TimeoutError."""
+        progress.phase = "connect"
+        loop = asyncio.get_running_loop()
+        # A name may have an address that leads nowhere beside one that answers: the second is tried after 250 ms. To be
+        # ready for that costs a fifth of a check, which an address in numbers is spared.
+        delay = 0.25 if _is_name(host) else None
+        opening = loop.create_connection(lambda: cls(progress), host, port, happy_eyeballs_delay=delay)
+        try:
+            _, stream = await asyncio.wait_for(opening, progress.allowance)
+        except OSError as error:
+            raise _first_of_several(error) from None
+        return stream
+
+    def begin(self, progress: Progress) -> None:
+        """Let it carry a request."""
+        self.progress = progress
+        self.answered = self.ended = False
 
     @property
     def usable(self) -> bool:
-        """See Network."""
+        """Whether another request may be sent: the connection is open, and the server said nothing unasked."""
         closed = self._closed_by_peer or self._transport is None or self._transport.is_closing()
         return not (closed or self._pending)
 
     def abort(self) -> None:
-        """See Network."""
+        """Close at once; nothing that is still to be sent or read matters."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -141,13 +106,12 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         self._writing_paused = False
         self._wake()
 
-    # What httpcore calls.
+    # What whoever speaks HTTP over it calls.
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    async def read(self, max_bytes: int) -> bytes:
         """Return what came, at least a byte, or nothing when no more will; raises why the connection broke."""
-        progress = self._network.progress
-        if progress.phase != "body":
-            progress.phase = "first byte"
+        if self.progress.phase != "body":
+            self.progress.phase = "first byte"
         needed = 1 if self._is_http else len(BEGINNING)
         while len(self._pending) < needed and not self._closed_by_peer:
             if self._reading_paused and self._transport is not None:
@@ -168,33 +132,26 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         del self._pending[:max_bytes]
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send; where the server wants no more, httpcore goes on to read what it said on the matter."""
-        self._network.progress.phase = "send"
+    async def write(self, data: bytes) -> None:
+        """Send; raises BrokenPipeError where the server wants no more, and may have said why."""
+        self.progress.phase = "send"
         if self._transport is None or self._closed_by_peer:
-            raise httpcore.WriteError
-        self._transport.write(buffer)
+            raise BrokenPipeError
+        self._transport.write(data)
         while self._writing_paused:
             await self._change()
             if self._closed_by_peer:
-                raise httpcore.WriteError
+                raise BrokenPipeError
 
-    async def aclose(self) -> None:
-        """Close at once."""
-        self.abort()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Stream:
-        """Go on under TLS; raises ssl.SSLError."""
-        progress = self._network.progress
-        progress.phase = "tls"
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Go on under TLS with ``host``; raises ssl.SSLError."""
+        self.progress.phase = "tls"
         if self._transport is None or self._pending:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the server spoke before the handshake")
         loop = asyncio.get_running_loop()
-        shaking = loop.start_tls(self._transport, self, ssl_context, server_hostname=server_hostname)
+        shaking = loop.start_tls(self._transport, self, context, server_hostname=host)
         try:
-            secured = await asyncio.wait_for(shaking, progress.allowance)
+            secured = await asyncio.wait_for(shaking, self.progress.allowance)
         except TypeError:
             # To an https server through an https proxy.
             self.abort()
@@ -206,17 +163,10 @@ class Stream(httpcore.AsyncNetworkStream, asyncio.Protocol):
             raise ConnectionClosedError("closed during the handshake")
         self._transport = secured
         self._is_http = False
-        return self
-
-    def get_extra_info(self, info: str) -> Any:
-        """Tell httpcore whether an idle connection has ended, and what TLS agreed on."""
-        if info == "is_readable":
-            return not self.usable
-        return self._transport.get_extra_info(info) if self._transport is not None else None
 
     async def _change(self) -> None:
         """Wait until something came, was sent, or ended; raises asyncio.TimeoutError."""
-        allowance = self._network.progress.allowance
+        allowance = self.progress.allowance
         if allowance <= 0:
             # A peer that never lets a wait begin would not be stopped by the end of one.
             raise asyncio.TimeoutError

@@ -273,8 +273,9 @@ class HttpTransport:
 
 
 def _exchange(address: Address, tls: TlsOptions, proxy: str | None) -> Exchange:
-    # Loads httpcore, which a module that asks no server does without. Raises ImportError where there is none.
-    from .http_exchange import HttpExchange, Proxy
+    # Loads h11, which a module that asks no server does without. Raises ImportError where there is none.
+    from .http_exchange import HttpExchange
+    from .http_proxy import Proxy
 
     way = None if proxy is None else Proxy(proxy, tls_context(tls, urlsplit(proxy).scheme))
     return HttpExchange(address, tls_context(tls, address.scheme), way)

@@ -88,7 +88,7 @@ options:
         + r"""
 notes:
   - Runs wherever FlexCore can be reached, which is usually its own host, under any Python from 3.9 on.
-  - Takes the Python library httpcore, which comes with httpx. Where the host's Python lacks it, the module uses the one
+  - Takes the Python library h11, which comes with httpx. Where the host's Python lacks it, the module uses the one
     that a deployed FlexCore brings under C(/opt/flexcore/current), and where that is for another Python, goes on under
     its interpreter.
   - When it fails, RV(ignore:failure) in the result says of which kind the failure is (C(unreachable), C(refused),

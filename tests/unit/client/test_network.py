@@ -8,13 +8,13 @@ import ssl
 import pytest
 from flexcore_client.clock import Deadline
 from flexcore_client.exchange import Progress, Timeouts
-from flexcore_client.network import Network, Stream
+from flexcore_client.network import Stream
 
 from tests.doubles.fake_clock import FakeClock
 
 
 def stream_with(seconds: float) -> Stream:
-    return Stream(Network(Progress(Timeouts(), Deadline(FakeClock(), seconds))))
+    return Stream(Progress(Timeouts(), Deadline(FakeClock(), seconds)))
 
 
 def test_a_peer_that_is_always_about_to_say_more_does_not_outlast_the_deadline() -> None:
