@@ -28,9 +28,12 @@ def collect(unit):
     """Properties of `unit`, its main process, its exposure level (0 to 10, None if unknown) and its status page."""
     deadline = time.monotonic() + RUN_SECONDS
     while True:
+        status = say("systemctl", "status", "--no-pager", "--full", "--lines", "3", unit)
         shown = say("systemctl", "show", "--no-pager", unit)
         properties = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-        if properties.get("ActiveState") != "activating" or time.monotonic() > deadline:
+        # Both, for a run may begin or end between the two.
+        runs = "Active: activating" in status or properties.get("ActiveState") == "activating"
+        if not runs or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     exposure = re.search(r"exposure level for \S+: ([0-9.]+)", say("systemd-analyze", "security", "--no-pager", unit))
@@ -38,5 +41,5 @@ def collect(unit):
         "properties": properties,
         "process": process(properties.get("MainPID", "0")),
         "exposure": float(exposure[1]) if exposure else None,
-        "status": say("systemctl", "status", "--no-pager", "--full", "--lines", "3", unit),
+        "status": status,
     }
