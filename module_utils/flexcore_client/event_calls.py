@@ -23,7 +23,7 @@ class EventCalls:
 
     async def each(self, wanted: Mapping[str, str], page: int = PAGE) -> AsyncIterator[dict[str, Any]]:
         """Yield the events that ``wanted`` asks for, in the order they were recorded."""
-        cursor: str | None = wanted.get("cursor")
+        cursor: str | None = None
         for _ in range(MOST_PAGES):
             asked = {**wanted, "limit": str(page), **({"cursor": cursor} if cursor else {})}
             answer = await self._client.get(EVENTS, asked)

@@ -140,7 +140,13 @@ def test_plugins_of_all_nodes() -> None:
         ]
     )
     assert [(p["id"], p["host"]) for p in report["plugins"]] == [("x", "a"), ("x", "b"), ("y", "b")]
-    assert not report["complete"]
+    assert {name: report[name] for name in report if name != "plugins"} == {
+        "report": "plugins",
+        "complete": False,
+        "failures": [{"host": "c", "reason": "connection refused"}],
+        "changes": [],
+        "planned": False,
+    }
     assert [line.split() for line in shown(report)] == [
         ["NODE", "PLUGIN", "VERSION", "TYPE", "STATUS", "DESCRIPTION"],
         ["a", "x", "1", "-", "active", "does"],
@@ -176,6 +182,31 @@ def test_logs_of_all_nodes_newest_last(lines: int, messages: list[str]) -> None:
         "2026-11-20T12:00:02.000Z INFO     b http two [0m more",
         "2026-11-20T12:00:03.000Z INFO     a http three path=/x",
     ]
+
+
+def test_records_without_a_time_come_first_in_the_order_they_had() -> None:
+    timeless = [{**record(0, message), "timestamp": None} for message in ("zero", "half")]
+    report = logs_report([{"host": "a", "result": {"records": [record(1, "one"), *timeless]}}], 10)
+    assert [r["message"] for r in report["records"]] == ["zero", "half", "one"]
+    assert (report["complete"], report["failures"]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ({"msg": "Failed to connect to the host via ssh: no\nroute"}, "no route"),
+        ({"msg": "it is missing"}, "it is missing"),
+        ({"rc": 1}, "no reason given"),
+    ],
+)
+def test_a_node_without_logs_is_told_with_its_reason(result: dict[str, Any], reason: str) -> None:
+    report = logs_report([{"host": "a", "result": result}], 10)
+    assert report == {
+        "report": "logs",
+        "complete": False,
+        "records": [],
+        "failures": [{"host": "a", "reason": reason}],
+    }
 
 
 def brought(before: dict[str, Any], after: dict[str, Any], **more: Any) -> dict[str, Any]:
