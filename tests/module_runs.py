@@ -19,6 +19,7 @@ from tests.unit.modules.documentation import block
 from tests.unit.modules.returned import disagreements
 
 ROOT = Path(__file__).resolve().parents[1]
+RunMain = Callable[..., dict[str, Any]]
 RunModule = Callable[..., dict[str, Any]]
 
 
@@ -40,19 +41,29 @@ def host_log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunModule:
-    """Return a function that runs a module with arguments and gives what it returns to Ansible."""
+def run_main(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunMain:
+    """Return a function that calls what a module starts with, and gives what that returns to Ansible."""
 
-    def run(name: str, /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
+    def run(main: Callable[[], None], /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
         # A module is a process of its own on a host; here each would inherit the warnings of those before it.
         monkeypatch.setattr(warnings, "_global_warnings", {})
         # Tests of the inventory make this process a controller, where warnings go to the display.
         monkeypatch.setattr(_internal, "is_controller", False)
-        module = importlib.import_module(f"library.{name}")
         with patch_module_args({**arguments, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit) as ended:
-            module.main()
+            main()
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
         assert bool(ended.value.code) == bool(result.get("failed"))
+        return result
+
+    return run
+
+
+@pytest.fixture
+def run_module(run_main: RunMain) -> RunModule:
+    """Return a function that runs a module with arguments and gives what it returns to Ansible."""
+
+    def run(name: str, /, check_mode: bool = False, **arguments: Any) -> dict[str, Any]:
+        result = run_main(importlib.import_module(f"library.{name}").main, check_mode, **arguments)
         wrong = disagreements(result, block(ROOT / "library" / f"{name}.py", "RETURN"))
         assert not wrong, f"{name} returns what its documentation does not say: {wrong}"
         return result

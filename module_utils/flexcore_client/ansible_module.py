@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import traceback
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Callable
@@ -182,8 +181,7 @@ class FlexCoreModule(AnsibleModule):  # type: ignore[misc]  # Ansible ships no t
                 respawn_module(interpreter)
         self.fail_json(
             msg=f"{missing_required_lib(error.name or 'h11')} Debian has it as python3-h11. A deployed FlexCore brings "
-            f"it under {deployed.INTERPRETER}, which is missing or has none: deploy FlexCore or install it.",
-            exception="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+            f"it under {deployed.INTERPRETER}, which is missing or has none: deploy FlexCore or install it."
         )
 
 

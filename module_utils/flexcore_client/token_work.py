@@ -59,8 +59,7 @@ class TokenGoal:
             good = good and (self.expires_at is None or _moment(self.expires_at) == expires)
             if good and (self.path is None or kept):
                 return TokenPlan(Change(before, before))
-        wanted = {"name": self.name, "role": self.role, "expires_at": self.expires_at}
-        after = self._shown(wanted, kept=True)
+        after = self._shown({"role": self.role, "expires_at": self.expires_at}, kept=True)
         replaced = {**before, "text": "old"} if before else before
         return TokenPlan(Change(replaced, {**after, "text": "new"}), revokes=bool(before), creates=True)
 

@@ -206,6 +206,12 @@ def test_an_event_that_comes_too_late_or_too_early(
     assert (caught.value.kind, caught.value.http_status) == (FailureKind.API_ERROR, 409)
 
 
+def test_an_event_that_has_no_version_rules_nothing_out() -> None:
+    with serving({EVENTS: Reply({"events": [{"type": "Removed", "data": {}}]})}) as double:
+        event = {**EVENT, "expected_version": 0}
+        assert ask(double, lambda client: EventCalls(client).recorded(event, None)) is None
+
+
 def test_with_neither_key_nor_version_nothing_is_looked_for() -> None:
     with serving(with_events(2)) as double:  # type: ignore[arg-type]  # it is asked with get() only
         assert ask(double, lambda client: EventCalls(client).recorded(EVENT, None)) is None

@@ -13,6 +13,7 @@ from plugins.doc_fragments.flexcore import ModuleDocFragment
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = sorted((ROOT / "library").glob("*.py"))
+SHARED_KEYS = ("type", "default", "choices", "elements", "required", "aliases")
 
 
 def block(module: Path, name: str) -> Any:
@@ -33,3 +34,12 @@ def documented(module: Path) -> dict[str, Any]:
         for section in ("options", "attributes"):
             found[section] = {**shared.get(section, {}), **found.get(section, {})}
     return found
+
+
+def plain(options: dict[str, Any], nested: str) -> dict[str, Any]:
+    """Reduce documentation or an argument spec to what both say about each option."""
+    return {
+        name: {key: option[key] for key in SHARED_KEYS if option.get(key) not in (None, False)}
+        | ({"options": plain(option[nested], nested)} if nested in option else {})
+        for name, option in options.items()
+    }

@@ -15,28 +15,18 @@ import pytest
 from flexcore_client.connection import ENVIRONMENT
 
 from tests.unit.modules.conftest import ROOT, RunModule
-from tests.unit.modules.documentation import documented
+from tests.unit.modules.documentation import documented, plain
 from tests.unit.modules.scenarios import SCENARIOS
 
 MODULES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
 CLIENT = sorted((ROOT / "module_utils" / "flexcore_client").glob("*.py"))
 # What a module can be called with, beside an address.
 REQUIRED = {scenario.module: scenario.arguments for scenario in reversed(SCENARIOS)}
-SHARED_KEYS = ("type", "default", "choices", "elements", "required", "aliases")
 
 
 def described(name: str) -> dict[str, Any]:
     options: dict[str, Any] = documented(ROOT / "library" / f"{name}.py")["options"]
     return options
-
-
-def plain(options: dict[str, Any], nested: str) -> dict[str, Any]:
-    """Reduce documentation or an argument spec to what both say about each option."""
-    return {
-        name: {key: option[key] for key in SHARED_KEYS if option.get(key) not in (None, False)}
-        | ({"options": plain(option[nested], nested)} if nested in option else {})
-        for name, option in options.items()
-    }
 
 
 @pytest.mark.parametrize("name", MODULES)
