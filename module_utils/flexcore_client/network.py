@@ -114,9 +114,6 @@ class Stream(asyncio.Protocol):
             self.progress.phase = "first byte"
         needed = 1 if self._is_http else len(BEGINNING)
         while len(self._pending) < needed and not self._closed_by_peer:
-            if self._reading_paused and self._transport is not None:
-                self._reading_paused = False
-                self._transport.resume_reading()
             await self._change()
         if not self._is_http and len(self._pending) >= needed:
             if not self._pending.startswith(BEGINNING):
@@ -130,6 +127,10 @@ class Stream(asyncio.Protocol):
         self.answered = self.answered or bool(self._pending)
         data = bytes(self._pending[:max_bytes])
         del self._pending[:max_bytes]
+        if self._reading_paused and not self._pending and self._transport is not None:
+            # Now rather than with the next wait: what is kept between requests has to hear of its end.
+            self._reading_paused = False
+            self._transport.resume_reading()
         return data
 
     async def write(self, data: bytes) -> None:
@@ -137,6 +138,7 @@ class Stream(asyncio.Protocol):
         self.progress.phase = "send"
         if self._transport is None or self._closed_by_peer:
             raise BrokenPipeError
+        self._require_time()
         self._transport.write(data)
         while self._writing_paused:
             await self._change()
@@ -144,41 +146,49 @@ class Stream(asyncio.Protocol):
                 raise BrokenPipeError
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Go on under TLS with ``host``; raises ssl.SSLError."""
+        """Go on under TLS with ``host``; raises OSError, also ssl's, and asyncio.TimeoutError."""
         self.progress.phase = "tls"
+        try:
+            self._transport = await self._secured(context, host)
+        except BaseException:
+            self.abort()
+            raise
+        self._is_http = False
+
+    async def _secured(self, context: ssl.SSLContext, host: str) -> asyncio.Transport:
         if self._transport is None or self._pending:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "the server spoke before the handshake")
+        if self._closed_by_peer:
+            # asyncio would shake hands with nobody, and wait for an answer.
+            raise self._error or ConnectionClosedError("closed before the handshake")
         loop = asyncio.get_running_loop()
         shaking = loop.start_tls(self._transport, self, context, server_hostname=host)
         try:
             secured = await asyncio.wait_for(shaking, self.progress.allowance)
         except TypeError:
             # To an https server through an https proxy.
-            self.abort()
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, "TLS within TLS takes Python 3.11 or later") from None
-        except BaseException:
-            self.abort()
-            raise
         if secured is None:
             raise ConnectionClosedError("closed during the handshake")
-        self._transport = secured
-        self._is_http = False
+        return secured
 
     async def _change(self) -> None:
         """Wait until something came, was sent, or ended; raises asyncio.TimeoutError."""
-        allowance = self.progress.allowance
-        if allowance <= 0:
-            # A peer that never lets a wait begin would not be stopped by the end of one.
-            raise asyncio.TimeoutError
+        self._require_time()
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
         # A timer costs a tenth of the task that asyncio.wait_for would make.
-        timer = loop.call_later(allowance, _give_up, waiter)
+        timer = loop.call_later(self.progress.allowance, _give_up, waiter)
         try:
             await waiter
         finally:
             timer.cancel()
             self._waiter = None
+
+    def _require_time(self) -> None:
+        """Raise asyncio.TimeoutError without a wait: a peer that never lets one begin is not stopped by its end."""
+        if self.progress.remaining == 0:
+            raise asyncio.TimeoutError
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -64,7 +64,8 @@ def explain_failure(what: str, phase: str, error: OSError) -> ClientError:
             words = printable(cause.verify_message or str(cause))
             reason = f"certificate not trusted: {words}"
             return failure(FailureKind.TLS, reason, NEXT_TLS, at="tls", transient=False)
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLWantReadError):
+            # Wanting to read is no failure: a handshake was waiting when something else went wrong.
             # An error that Python code raised, such as this client's own, has no reason of OpenSSL's.
             words = getattr(cause, "reason", None) or str(cause)
             reason = f"TLS handshake failed: {printable(words)}"

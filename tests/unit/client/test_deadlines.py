@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,16 @@ from flexcore_client.errors import ClientError
 from flexcore_client.exchange import Timeouts
 from flexcore_client.fanout import CheckOptions, check_all
 from flexcore_client.http_message import Body
-from flexcore_client.retry import RetryPolicy
+from flexcore_client.models import ServiceHealth
+from flexcore_client.retry import NO_RETRIES, RetryPolicy
 from flexcore_client.targets import parse_targets
 from flexcore_client.tls import TlsOptions
+from flexcore_client.transport import HttpTransport
+from flexcore_client.transport_errors import NEXT_TIMEOUT
 from flexcore_client.waiter import wait_until
 
 from tests.doubles.certificates import Authority
-from tests.doubles.virtual_time import LoopClock, run
+from tests.doubles.virtual_time import LoopClock, VirtualLoop, run
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMIT = 5.0
@@ -263,6 +266,114 @@ def test_a_server_that_reads_nothing_of_a_large_body() -> None:
             return await seconds_of(call(f"http://{where}", connection(), "POST", body))
 
     assert run(measured()) == pytest.approx(LIMIT)
+
+
+def test_a_body_that_is_slow_to_read_where_it_comes_from() -> None:
+    async def measured() -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+
+        def parts() -> Iterator[bytes]:
+            for _ in range(20):
+                loop.passed += 1
+                yield b" "
+
+        async with listening(silent) as where:
+            return await seconds_of(call(f"http://{where}", connection(), "POST", Body("text/plain", 20, parts)))
+
+    assert run(measured()) == pytest.approx(LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("limits", "tls", "peer", "reason", "transient"),
+    [
+        (Timeouts(1, 2, 5), False, silent, "no answer within 2 s (waiting for the first byte)", True),
+        (Timeouts(1, 3, 2.5), False, silent, "no answer within 2.5 s (waiting for the first byte)", False),
+        (Timeouts(1, 2, 5), True, silent, "no answer within 1 s (in the TLS handshake)", True),
+        (
+            Timeouts(1, 0.5, 5),
+            False,
+            PEERS["1 byte/s of a body"],
+            "no answer within 0.5 s (while reading the body)",
+            True,
+        ),
+    ],
+)
+def test_the_limit_that_ran_out_is_told(limits: Timeouts, tls: bool, peer: Peer, reason: str, transient: bool) -> None:
+    async def failure() -> tuple[ClientError, float, str]:
+        async with listening(peer) as where:
+            address = parse_address(f"{'https' if tls else 'http'}://{where}")
+            async with HttpTransport(address, timeouts=limits, retry=NO_RETRIES, clock=LoopClock()) as transport:
+                with pytest.raises(ClientError) as caught:
+                    await transport.get("/x")
+            return caught.value, asyncio.get_running_loop().time(), address.url
+
+    error, passed, url = run(failure())
+    assert str(error) == f"GET {url}/x: {reason}. {NEXT_TIMEOUT}"
+    assert (error.kind.value, error.transient) == ("timeout", transient)
+    assert f"within {passed:g} s" in reason
+
+
+def test_the_time_of_an_answer_is_that_of_its_own_attempt() -> None:
+    async def elapsed() -> float:
+        left = iter([answer(b"", b"503 Not now")])
+
+        async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(0.25)
+                writer.write(next(left, answer()))
+
+        async with (
+            listening(peer) as where,
+            connection().transport(parse_address(f"http://{where}"), LoopClock()) as transport,
+        ):
+            return (await transport.get("/x")).elapsed_ms
+
+    assert run(elapsed()) == 250.0
+
+
+def test_what_another_dialect_runs_may_take_its_own_time() -> None:
+    async def measured() -> float:
+        async with listening(silent) as where:
+            target = parse_targets([{"url": f"http://{where}"}])[0]
+            async with connection().transport(target.address, LoopClock()) as transport:
+                return await seconds_of(FlexCoreClient(target, transport).post_any("/run", {}, 3))
+
+    assert run(measured()) == pytest.approx(3)
+
+
+def test_a_check_whose_turn_does_not_come_is_told_apart_from_one_that_ran_out_of_time() -> None:
+    async def checked() -> list[ServiceHealth]:
+        async with listening(silent) as where:
+            options = CheckOptions(timeout=1.0, deadline=1.5, concurrency=2)
+            return await check_all(parse_targets([{"url": f"http://{where}"}] * 6), options, LoopClock())
+
+    results = run(checked())
+    assert [result.details["cause"] for result in results] == [
+        *["no answer within 1 s (waiting for the first byte)"] * 2,
+        *["no answer within 0.5 s (waiting for the first byte)"] * 2,
+        *["its turn did not come within the deadline of 1.5 s"] * 2,
+    ]
+    assert [result.status.value for result in results] == ["UNHEALTHY"] * 4 + ["UNKNOWN"] * 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "cause"),
+    [
+        (None, "HEALTHY", None),
+        (250.0, "HEALTHY", None),
+        (249.5, "DEGRADED", "answered in 250 ms, allowed are 249.5 ms"),
+    ],
+)
+def test_a_service_that_is_healthy_and_slow(limit: float | None, status: str, cause: str | None) -> None:
+    async def checked() -> ServiceHealth:
+        async with listening(saying(answer(), pause=0.25)) as where:
+            targets = parse_targets([{"url": f"http://{where}"}], api="legacy-2025")
+            return (await check_all(targets, CheckOptions(max_response_time_ms=limit), LoopClock()))[0]
+
+    result = run(checked())
+    assert (result.status.value, result.response_time_ms, result.details["cause"]) == (status, 250.0, cause)
+    assert result.details["culprit"] == (None if limit != 249.5 else "flexcore")
 
 
 def test_a_name_that_hangs_in_the_resolver() -> None:

@@ -135,6 +135,13 @@ def broken_handshake() -> ssl.SSLError:
     return error
 
 
+def reset_while_waiting() -> ConnectionResetError:
+    """What asyncio raises where TLS was about to wait for more."""
+    error = ConnectionResetError()
+    error.__context__ = ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)")
+    return error
+
+
 @pytest.mark.parametrize("place", ["cause", "context", "behind another cause", "group", "circle"])
 def test_what_happened_is_found_wherever_a_library_puts_it(place: str) -> None:
     refused, error = ConnectionRefusedError(), OSError("all attempts failed")
@@ -154,6 +161,7 @@ def test_what_happened_is_found_wherever_a_library_puts_it(place: str) -> None:
 
 
 LOST = "the connection was closed before an answer came"
+BROKE_OFF = "the answer broke off in the middle of its body"
 
 
 @pytest.mark.parametrize(
@@ -179,6 +187,7 @@ LOST = "the connection was closed before an answer came"
             NEXT_TLS,
             False,
         ),
+        ("body", reset_while_waiting(), "bad_body", "body", BROKE_OFF, NEXT_CUT, True),
         ("send", ConnectionRefusedError(), "refused", "connect", "connection refused", NEXT_REFUSED, True),
         (
             "connect",
@@ -213,7 +222,7 @@ LOST = "the connection was closed before an answer came"
             ConnectionResetError(),
             "bad_body",
             "body",
-            "the answer broke off in the middle of its body",
+            BROKE_OFF,
             NEXT_CUT,
             True,
         ),
@@ -309,23 +318,30 @@ def test_a_silent_tls_server() -> None:
     assert (result.details["failure"], result.details["phase"]) == ("timeout", "tls")
 
 
-@pytest.mark.parametrize(("file", "words"), [("/nowhere/ca.pem", "No such file"), (__file__, "holds no certificate")])
-def test_an_authority_file_that_is_none(file: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        verdict_on("https://127.0.0.1:1", TlsOptions(ca_path=file))
+NO_PAIR = "no certificate with the key to it, in PEM and without a passphrase"
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"client_cert": "/nowhere/cert.pem"}, "client_cert /nowhere/cert.pem cannot be used: No such file"),
-        ({"client_cert": __file__, "client_key": __file__}, "no certificate with the key to it"),
-        ({"client_key": "/key.pem"}, "client_key is given without client_cert"),
+        ({"ca_path": "/nowhere/ca.pem"}, "ca_path /nowhere/ca.pem cannot be used: No such file or directory"),
+        ({"ca_path": __file__}, f"ca_path {__file__} cannot be used: holds no certificate"),
+        (
+            {"client_cert": "/nowhere/cert.pem"},
+            "client_cert /nowhere/cert.pem cannot be used: No such file or directory",
+        ),
+        (
+            {"client_cert": __file__, "client_key": "/key.pem"},
+            f"client_cert {__file__} with client_key /key.pem cannot be used: {NO_PAIR}",
+        ),
+        ({"client_cert": __file__}, f"client_cert {__file__} cannot be used: {NO_PAIR}"),
+        ({"client_key": "/key.pem"}, "client_key is given without client_cert: give both, or both in client_cert"),
     ],
 )
-def test_a_client_certificate_that_cannot_be_used(options: dict[str, str], words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_files_of_tls_that_cannot_be_used(options: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError) as caught:
         verdict_on("https://127.0.0.1:1", TlsOptions(**options))
+    assert str(caught.value) == words
 
 
 def test_a_client_certificate_is_shown_to_a_server_that_asks_for_one(authority: Authority, tmp_path: Path) -> None:
