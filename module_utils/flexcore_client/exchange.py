@@ -55,12 +55,11 @@ class RawAnswer:
     body: bytes
 
 
+@dataclass(eq=False)
 class BodyTooLargeError(Exception):
     """The body is larger than allowed; no more than that was read of it."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__("the body is too large")
-        self.status = status
+    status: int
 
 
 class NotHttpError(ValueError):

@@ -26,8 +26,9 @@ class HttpConnection:
 
     @property
     def usable(self) -> bool:
-        """Whether another request may be sent."""
-        return self._protocol.our_state is h11.IDLE and self.stream.usable
+        """Whether another request may be sent: what came after an answer would be taken for the answer to that."""
+        unasked, _ = self._protocol.trailing_data
+        return self._protocol.our_state is h11.IDLE and not unasked and self.stream.usable
 
     async def ask(self, request: Request, max_body_bytes: int) -> RawAnswer:
         """Send ``request`` and read the whole answer."""
@@ -94,16 +95,20 @@ class HttpConnection:
             raise NotHttpError(str(error)) from error
         except (h11.LocalProtocolError, UnicodeEncodeError):
             # Its own words may hold the header at fault, and so a secret.
-            raise InputError("the request cannot be sent: one of its headers holds what no header may") from None
+            raise InputError("the request cannot be sent: its path or one of its headers holds what none may") from None
 
 
 def _counted(body: Body) -> Iterator[bytes]:
     sent = 0
-    for part in body.parts():
-        sent += len(part)
-        if sent > body.length:
-            break
-        yield part
+    try:
+        for part in body.parts():
+            sent += len(part)
+            if sent > body.length:
+                break
+            yield part
+    except OSError as error:
+        # Not the network's, as which it would be told.
+        raise InputError(f"the request cannot be sent: its body cannot be read: {error.strerror}") from None
     if sent != body.length:
         more = "at least " if sent > body.length else ""
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,12 +15,14 @@ from flexcore_client.errors import ClientError, InputError
 from flexcore_client.http_message import Body
 from flexcore_client.retry import NO_RETRIES
 from flexcore_client.transport import Answer, HttpTransport, Timeouts
+from flexcore_client.transport_errors import NEXT_CUT, NEXT_NOT_HTTP
 
 from tests.doubles.http_double import Reply, serving
 from tests.doubles.socket_double import Behaviour, Connection, behaving
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LIMITS = Timeouts(connect=5, read=5, total=5)
+NEXT_BODY = "Check that the address is FlexCore's and not a proxy's or another service's."
 
 
 def ask(url: str, work: Callable[[HttpTransport], Awaitable[Any]], timeouts: Timeouts = LIMITS) -> Any:
@@ -55,24 +58,75 @@ def test_every_framing_of_a_body(raw: bytes) -> None:
     assert (answer.status, answer.body) == (200, b"hello")
 
 
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize(
-    ("raw", "kind", "words"),
+    ("raw", "kind", "phase", "status", "reason", "next_step"),
     [
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n", "bad_body", "not HTTP (malformed chunk footer"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", "bad_body", "not HTTP (illegal chunk header"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe", "bad_body", "broke off"),
-        (OK + b"Content-Length: five\r\n\r\n", "bad_body", "not HTTP (bad Content-Length"),
-        (OK + b"Content-Length: 99999999\r\n\r\n", "bad_body", "larger than 8 MiB"),
-        (b"HTTP/1.1 101 Switching\r\n\r\n", "bad_body", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nA: b\r\n", "unreachable", "closed before"),
-        (b"220 mail.example ESMTP\r\n", "bad_body", "220 mail.example"),
+        (CHUNKED + b"2\r\nhello\r\n", "bad_body", "body", None, "not HTTP (malformed chunk footer", NEXT_NOT_HTTP),
+        (CHUNKED + b"zz\r\n", "bad_body", "body", None, "not HTTP (illegal chunk header", NEXT_NOT_HTTP),
+        (CHUNKED + b"5\r\nhe", "bad_body", "body", None, "the answer broke off in the middle of its body", NEXT_CUT),
+        (
+            OK + b"Content-Length: five\r\n\r\n",
+            "bad_body",
+            "first byte",
+            None,
+            "not HTTP (bad Content-Length",
+            NEXT_NOT_HTTP,
+        ),
+        (
+            OK + b"Content-Length: 8388609\r\n\r\n",
+            "bad_body",
+            None,
+            200,
+            "the body is larger than 8 MiB",
+            NEXT_BODY,
+        ),
+        (
+            OK + b"Content-Encoding: \x1bgzip\r\nContent-Length: 0\r\n\r\n",
+            "bad_body",
+            None,
+            200,
+            "the body is gzip-encoded, unasked",
+            NEXT_BODY,
+        ),
+        (b"HTTP/1.1 101 Switching\r\n\r\n", "bad_body", "first byte", None, "not HTTP", NEXT_NOT_HTTP),
+        (
+            b"HTTP/1.1 200 OK\r\nA: b\r\n",
+            "unreachable",
+            "first byte",
+            None,
+            "the connection was closed before an answer came",
+            NEXT_CUT,
+        ),
+        (
+            b"220 mail.example ESMTP\xff \r\n" + b"x" * 40,
+            "bad_body",
+            "first byte",
+            None,
+            "the answer is not HTTP (it begins '220 mail.example ESMTP\ufffd \\r\\nxxxxxxxxxxxxxx')",
+            NEXT_NOT_HTTP,
+        ),
+        (b"HTTP/2", "unreachable", "first byte", None, "closed before", NEXT_CUT),
     ],
 )
-def test_what_is_no_answer(raw: bytes, kind: str, words: str) -> None:
+def test_what_is_no_answer(
+    raw: bytes, kind: str, phase: str | None, status: int | None, reason: str, next_step: str
+) -> None:
     with pytest.raises(ClientError) as caught:
         answer_to(raw)
-    assert caught.value.kind.value == kind
-    assert words in caught.value.reason
+    error = caught.value
+    assert (error.kind.value, error.phase, error.http_status) == (kind, phase, status)
+    assert reason in error.reason
+    assert str(error) == f"{error.what}: {error.reason}. {next_step}"
+    assert error.what.startswith("GET http://127.0.0.1:")
+    assert error.what.endswith("/x")
+
+
+def test_as_large_as_a_body_may_be() -> None:
+    size = 8 << 20
+    assert len(answer_to(OK + b"Content-Length: %d\r\n\r\n" % size + b" " * size).body) == size
 
 
 def test_a_body_that_only_ends_with_the_connection_is_capped() -> None:
@@ -132,6 +186,26 @@ def test_a_write_is_not_sent_over_a_connection_that_is_known_to_be_closed() -> N
         assert ask(double.url(), lambda transport: read_then_write(transport, double.port)) == 200
 
 
+def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer() -> None:
+    def behaviour(connection: Connection) -> None:
+        while connection.request():
+            answer = OK + b"Content-Length: 5\r\n\r\n"
+            connection.socket.sendall(answer + b"asked" + answer + b"other")
+
+    async def two(transport: HttpTransport) -> list[bytes]:
+        return [(await transport.get("/x")).body for _ in range(2)]
+
+    with behaving(behaviour) as double:
+        assert ask(double.url(), two) == [b"asked"] * 2
+
+
+def test_a_header_that_comes_twice_is_read_as_one() -> None:
+    assert answer_to(OK + b"X: a\r\nX: \xe9\r\nContent-Length: 0\r\n\r\n").headers == {
+        "x": "a, \xe9",
+        "content-length": "0",
+    }
+
+
 def once(answer: bytes) -> Behaviour:
     def behaviour(connection: Connection) -> None:
         connection.request()
@@ -181,6 +255,28 @@ def test_several_requests_at_once_have_connections_of_their_own() -> None:
 
     with serving({"/x": Reply({"a": 1})}) as double:
         assert ask(double.url, several) == [200] * 5
+
+
+def test_two_connections_are_kept_of_several() -> None:
+    ended, all_asked = threading.Semaphore(0), threading.Barrier(4)
+
+    def behaviour(connection: Connection) -> None:
+        connection.request()
+        all_asked.wait()
+        connection.socket.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+        connection.request()
+        ended.release()
+
+    async def several(transport: HttpTransport) -> None:
+        await asyncio.gather(*(transport.get("/x") for _ in range(4)))
+        for _ in range(2):
+            assert await asyncio.to_thread(ended.acquire, timeout=10)
+        assert not ended.acquire(blocking=False)
+
+    with behaving(behaviour) as double:
+        ask(double.url(), several)
+        for _ in range(2):
+            assert ended.acquire(timeout=10), "a transport that is closed has connections left"
 
 
 def test_a_large_body_is_sent_in_parts() -> None:
@@ -235,20 +331,49 @@ def test_a_write_without_a_body_says_so() -> None:
         assert [seen.headers.get("content-length") for seen in double.seen] == ["0", None]
 
 
-@pytest.mark.parametrize("value", ["canary\r\nx: y", "canary\x00", "canary-\u20ac"])
-def test_a_header_cannot_break_out_of_its_line(value: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("/x", "canary\r\nx: y"),
+        ("/x", "canary\x00"),
+        ("/x", "canary-\u20ac"),
+        ("/x y", "canary"),
+        ("/\xe4", "canary"),
+    ],
+)
+def test_neither_a_header_nor_a_path_can_break_out_of_its_line(path: str, value: str) -> None:
     with serving({"/x": Reply({})}) as double:
-        with pytest.raises(InputError, match="cannot be sent") as caught:
-            ask(double.url, lambda transport: transport.request("GET", "/x", headers={"x-correlation-id": value}))
+        with pytest.raises(InputError) as caught:
+            ask(double.url, lambda transport: transport.request("GET", path, headers={"x-correlation-id": value}))
         assert double.seen == []
-    assert "canary" not in str(caught.value)
+    assert str(caught.value) == "the request cannot be sent: its path or one of its headers holds what none may"
 
 
-@pytest.mark.parametrize("size", [4, 6])
-def test_a_body_of_another_length_than_it_says_is_not_passed_off_as_sent(size: int) -> None:
-    body = Body("text/plain", size, lambda: iter([b"short"]))
-    with serving({"PUT /x": Reply({})}) as double, pytest.raises(InputError, match="5 bytes long"):
-        ask(double.url, lambda transport: transport.request("PUT", "/x", body=body))
+def test_a_header_may_hold_what_latin_1_has() -> None:
+    with serving({"/x": Reply({})}) as double:
+        ask(double.url, lambda transport: transport.request("GET", "/x", headers={"x-correlation-id": "\xe9"}))
+    assert double.seen[0].headers["x-correlation-id"] == "\xe9"
+
+
+def unreadable() -> Iterator[bytes]:
+    yield b"on"
+    raise PermissionError(errno.EACCES, "Permission denied", "/wheel")
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "words"),
+    [
+        (4, lambda: iter([b"sho", b"rt", b"er"]), "its body is at least 5 bytes long, announced were 4"),
+        (6, lambda: iter([b"sho", b"rt"]), "its body is 5 bytes long, announced were 6"),
+        (6, unreadable, "its body cannot be read: Permission denied"),
+    ],
+)
+def test_a_body_that_is_not_what_was_announced_is_not_passed_off_as_sent(
+    size: int, parts: Callable[[], Iterator[bytes]], words: str
+) -> None:
+    with serving({"PUT /x": Reply({})}) as double, pytest.raises(InputError) as caught:
+        ask(double.url, lambda transport: transport.request("PUT", "/x", body=Body("text/plain", size, parts)))
+    assert str(caught.value) == f"the request cannot be sent: {words}"
 
 
 def test_a_prefix_of_the_address_and_parameters_are_in_the_path() -> None:
