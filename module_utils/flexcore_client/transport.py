@@ -181,12 +181,11 @@ class HttpTransport:
         body = json_body({"username": login.username, "password": login.password})
         answer = await self.request("POST", LOGIN_PATH, body=body, idempotent=True, total=total)
         try:
-            granted = answer.json() if answer.status == 200 else {}
+            granted = answer.json() if answer.status == 200 else None
         except ClientError:
-            granted = {}
-        token, lasts = (
-            (granted.get("access_token"), granted.get("expires_in")) if isinstance(granted, dict) else ("", 0)
-        )
+            granted = None
+        found = granted if isinstance(granted, dict) else {}
+        token, lasts = found.get("access_token"), found.get("expires_in")
         if not isinstance(token, str) or not is_token(token):
             raise self._no_login(answer)
         self._secrets.append(token)

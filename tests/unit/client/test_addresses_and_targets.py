@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 
 import pytest
 from flexcore_client.address import _is_own, parse_address, password_in
 from flexcore_client.errors import InputError
-from flexcore_client.targets import parse_targets
+from flexcore_client.targets import Target, parse_targets
 
 
 @pytest.mark.parametrize(
@@ -41,29 +43,58 @@ def test_the_kernel_knows_its_own_addresses(number: str, own: bool) -> None:
     assert _is_own(ipaddress.ip_address(number)) is own
 
 
+@pytest.mark.parametrize(("number", "family"), [("127.0.0.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6)])
+def test_it_is_asked_without_a_word_to_anybody(
+    number: str, family: socket.AddressFamily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    class Socket(contextlib.nullcontext[None]):
+        def __init__(self, *kind: object) -> None:
+            super().__init__()
+            asked.extend(kind)
+
+        def __enter__(self) -> Socket:  # type: ignore[override]  # it gives itself, as a socket does
+            return self
+
+        def bind(self, where: object) -> None:
+            asked.append(where)
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    assert _is_own(ipaddress.ip_address(number))
+    assert asked == [family, socket.SOCK_DGRAM, (number, 0)]
+
+
+ALLOWED = "an address looks like http://host:8080, https://host:8443, postgresql://host:5432 or redis://host:6379"
+PRIVATE = (
+    "The address holds user information (user:password@), a query or a fragment: leave it out, a token belongs in its "
+    f"own option or file; {ALLOWED}"
+)
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "words"),
     [
-        "",
-        "core1:8080",
-        "ftp://core1",
-        "http://",
-        "http://core1:0",
-        "http://k\u200eärnan",
-        "http://core1:99999",
-        "http://[::1",
-        "redis://core1/3",
-        "http://user:hunter2@core1:8080",
-        "user:hunter2@core1:8080",
-        "redis://:hunter2@core1",
-        "http://core1:8080/?token=hunter2",
-        "http://core1:8080/#hunter2",
+        ("", f"The address '' has the scheme 'none': {ALLOWED}"),
+        ("core1:8080", f"The address 'core1:8080' has the scheme 'core1': {ALLOWED}"),
+        ("ftp://core1", f"The address 'ftp://core1' has the scheme 'ftp': {ALLOWED}"),
+        ("http://", f"The address 'http://' has no host or port 0: {ALLOWED}"),
+        ("http://core1:0", f"The address 'http://core1:0' has no host or port 0: {ALLOWED}"),
+        ("http://k\u200eärnan", f"The address 'http://k\\u200eärnan' has a host that is no name: {ALLOWED}"),
+        ("http://core1:99999", f"The address cannot be read (Port out of range 0-65535): {ALLOWED}"),
+        ("http://[::1", f"The address cannot be read (Invalid IPv6 URL): {ALLOWED}"),
+        ("redis://core1/3", f"The address 'redis://core1/3' has a path: {ALLOWED}"),
+        ("http://user:hunter2@core1:8080", PRIVATE),
+        ("user:hunter2@core1:8080", PRIVATE),
+        ("redis://:hunter2@core1", PRIVATE),
+        ("http://core1:8080/?token=hunter2", PRIVATE),
+        ("http://core1:8080/#hunter2", PRIVATE),
     ],
 )
-def test_refused_addresses_name_what_is_allowed_and_no_secret(text: str) -> None:
+def test_refused_addresses_name_what_is_allowed_and_no_secret(text: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_address(text)
-    assert "http://host:8080" in str(caught.value)
+    assert str(caught.value) == words
     assert "hunter2" not in str(caught.value)
 
 
@@ -83,20 +114,33 @@ def test_names_default_to_the_service_and_the_token_is_for_flexcore_only() -> No
     ]
 
 
+def test_a_target_has_what_it_was_given() -> None:
+    entry = {"name": "a", "url": "http://a:1"}
+    assert parse_targets([entry]) == [Target("a", parse_address("http://a:1"), None, "auto")]
+    assert parse_targets([entry], "t", "seed-2025") == [Target("a", parse_address("http://a:1"), "t", "seed-2025")]
+
+
+NEEDED = "needs a url such as http://host:8080, and may have a name"
+
+
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ([], "nothing to check"),
-        ([{}], "target 1 needs a url"),
-        (["http://a:1"], "target 1 needs a url"),
-        ([{"url": 3}], "target 1 needs a url"),
-        ([{"url": "http://a:1"}, {"url": "b"}], "target 2: "),
-        ([{"url": "http://a:1", "port": 3}], "unknown key 'port'"),
+        ([], "there is nothing to check: give at least one target"),
+        ([{}], f"target 1 {NEEDED}"),
+        (["http://a:1"], f"target 1 {NEEDED}"),
+        ([{"url": "http://a:1"}, {"url": 3}], f"target 2 {NEEDED}"),
+        ([{"url": "http://a:1"}, {"url": "b"}], f"target 2: The address 'b' has the scheme 'none': {ALLOWED}"),
+        (
+            [{"url": "http://a:1", "port": 3, "api": "x"}],
+            "target 1 has the unknown key 'api': allowed are name and url",
+        ),
     ],
 )
 def test_refused_targets(entries: list[dict[str, str]], words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError) as caught:
         parse_targets(entries)
+    assert str(caught.value) == words
 
 
 def test_an_unknown_api_is_refused() -> None:

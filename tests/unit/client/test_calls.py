@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from flexcore_client.address import parse_address
 from flexcore_client.breaker import CircuitBreaker
+from flexcore_client.clock import Deadline
 from flexcore_client.credentials import Login
 from flexcore_client.errors import ClientError, FailureKind, InputError
 from flexcore_client.retry import RetryPolicy
-from flexcore_client.transport import HttpTransport, Timeouts, json_body
+from flexcore_client.transport import Answer, HttpTransport, Timeouts, json_body
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, Routes, serving
@@ -67,22 +68,69 @@ def test_it_is_renewed_before_it_expires() -> None:
     ]
 
 
+@pytest.mark.parametrize("lasts", [None, "soon", -1, 0])
+def test_a_token_that_does_not_say_how_long_it_lasts_is_used_once(lasts: Any) -> None:
+    async def work(transport: HttpTransport) -> None:
+        await transport.get("/x")
+        await transport.get("/x")
+
+    _, double = ask({"POST /auth/login": granted(lasts=lasts), "/x": Reply({})}, work, login=LOGIN)
+    assert double.paths == ["/auth/login", "/x"] * 2
+
+
+def test_a_login_is_tried_again_as_it_changes_nothing() -> None:
+    left = iter([Reply("", 503)])
+    routes: Routes = {"POST /auth/login": lambda _seen: next(left, granted()), "/x": Reply({})}
+    _, double = ask(routes, lambda transport: transport.get("/x"), login=LOGIN)
+    assert double.paths == ["/auth/login", "/auth/login", "/x"]
+
+
+def test_who_has_a_token_does_not_log_in() -> None:
+    _, double = ask({"/x": Reply({})}, lambda transport: transport.get("/x"), login=LOGIN, token="a-token")
+    assert [(seen.path, seen.headers["authorization"]) for seen in double.seen] == [("/x", "Bearer a-token")]
+
+
+WITHOUT = "Read the server's log for the cause."
+
+
 @pytest.mark.parametrize(
-    ("reply", "kind", "words"),
+    ("reply", "kind", "reason", "next_step"),
     [
-        (Reply({"detail": "no"}, 401), "http_status", "username or password is wrong"),
-        (Reply("404 page not found", 404), "unsupported", "does not offer a login"),
-        (Reply("<html>"), "http_status", "without a token"),
-        (Reply({"access_token": 7}), "http_status", "without a token"),
-        (Reply({"access_token": "two words"}), "http_status", "without a token"),
-        (Reply([1]), "http_status", "without a token"),
+        (
+            Reply({"detail": "no"}, 401),
+            "http_status",
+            "401, the username or password is wrong",
+            "Give valid ones (options username and password).",
+        ),
+        (
+            Reply("404 page not found", 404),
+            "unsupported",
+            "this server does not offer a login",
+            "Use a token (option token), or none.",
+        ),
+        (
+            Reply({}, 429, {"Retry-After": "90"}),
+            "http_status",
+            "429, too many attempts to log in",
+            "Wait before the next attempt.",
+        ),
+        (Reply({"access_token": "a-token"}, 400), "http_status", "answered 400 without a token", WITHOUT),
+        (Reply("<html>"), "http_status", "answered 200 without a token", WITHOUT),
+        (Reply({"access_token": 7}), "http_status", "answered 200 without a token", WITHOUT),
+        (Reply({"access_token": "two words"}), "http_status", "answered 200 without a token", WITHOUT),
+        (Reply([1]), "http_status", "answered 200 without a token", WITHOUT),
     ],
 )
-def test_a_login_that_fails(reply: Reply, kind: str, words: str) -> None:
-    with pytest.raises(ClientError, match=words) as caught:
-        ask({"POST /auth/login": reply}, lambda transport: transport.get("/x"), login=LOGIN)
-    assert caught.value.kind.value == kind
-    assert PASSWORD not in str(caught.value)
+def test_a_login_that_fails(reply: Reply, kind: str, reason: str, next_step: str) -> None:
+    async def work(transport: HttpTransport) -> tuple[str, ClientError]:
+        with pytest.raises(ClientError) as caught:
+            await transport.get("/x")
+        return transport.address.url, caught.value
+
+    (url, error), _ = ask({"POST /auth/login": reply}, work, login=LOGIN)
+    assert str(error) == f"Logging in at {url}: {reason}. {next_step}"
+    assert (error.kind.value, error.reason, error.http_status) == (kind, reason, reply.status)
+    assert PASSWORD not in str(error)
 
 
 def test_an_echoed_secret_is_blotted_out() -> None:
@@ -91,6 +139,57 @@ def test_an_echoed_secret_is_blotted_out() -> None:
 
     answer, _ = ask({"POST /auth/login": granted(), "/x": echo}, lambda t: t.get("/x"), login=LOGIN)
     assert answer.json() == {"detail": "*** and Bearer ***"}
+
+
+def test_a_request_says_who_asks_and_for_what_and_no_more() -> None:
+    async def work(transport: HttpTransport) -> Answer:
+        return await transport.request(
+            "PUT", "/x", {"a": "1"}, json_body({"b": [1, "\xe9"]}), headers={"x-correlation-id": "7"}
+        )
+
+    answer, double = ask({"PUT /x": Reply({"good": True}, 201)}, work, FakeClock())
+    assert [(seen.method, seen.path, seen.query, seen.body) for seen in double.seen] == [
+        ("PUT", "/x", {"a": "1"}, b'{"b":[1,"\\u00e9"]}')
+    ]
+    assert double.seen[0].headers == {
+        "host": f"127.0.0.1:{double.port}",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "flexcore-client",
+        "x-correlation-id": "7",
+        "content-type": "application/json",
+        "content-length": str(len(double.seen[0].body)),
+    }
+    assert (answer.method, answer.path, answer.status, answer.body, answer.elapsed_ms) == (
+        "PUT",
+        "/x",
+        201,
+        b'{"good": true}',
+        0.0,
+    )
+    assert answer.headers["content-type"] == "application/json"
+
+
+NEXT_BODY = "Check that the address is FlexCore's and not a proxy's or another service's."
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "shown"),
+    [
+        ({"content-type": "text/html; charset=utf-8"}, b"<h1>" + b"x" * 90, f"text/html that begins '<h1>{'x' * 76}'"),
+        ({"content-type": "\x1btext"}, b"\xff", "text that begins '\ufffd'"),
+        ({}, b"", "no content type, empty"),
+        ({}, b"[" * 5000, f"no content type that begins '{'[' * 80}'"),
+    ],
+)
+def test_an_answer_that_is_not_json_is_told_with_its_beginning(
+    headers: dict[str, str], body: bytes, shown: str
+) -> None:
+    with pytest.raises(ClientError) as caught:
+        Answer("GET", "/x", 203, headers, body, 1.0).json()
+    error = caught.value
+    assert str(error) == f"GET /x: answered 203 with a body that is not JSON ({shown}). {NEXT_BODY}"
+    assert (error.kind, error.http_status) == (FailureKind.BAD_BODY, 203)
 
 
 def failing_then_good(failures: int, status: int = 503) -> Routes:
@@ -232,9 +331,58 @@ def test_server_errors_open_the_breaker_and_refusals_do_not(statuses: Sequence[i
             await work(transport)
 
     with serving({"POST /x": lambda _seen: Reply("", next(left))}) as double:
-        with pytest.raises(ClientError, match="not asked after 5 failures"):
+        with pytest.raises(ClientError) as caught:
             asyncio.run(run(double))
         assert len(double.seen) == asked
+    assert str(caught.value) == (
+        f"POST {double.url}/x: not asked after 5 failures in a row, the last one: answered 500. "
+        "It is asked again in 60 s. Read the server's log for the cause."
+    )
+    assert (caught.value.kind, caught.value.http_status) == (FailureKind.HTTP_STATUS, 500)
+
+
+def test_a_status_that_the_caller_takes_for_an_answer_is_neither_repeated_nor_a_failure() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(4, clock)
+
+    async def work(transport: HttpTransport) -> list[int]:
+        return [(await transport.get("/x", final=(503,))).status for _ in range(2)]
+
+    statuses, double = ask({"/x": Reply("", 503)}, work, clock, breaker=breaker)
+    assert (statuses, len(double.seen), clock.slept) == ([503, 503], 2, [])
+
+
+def test_a_call_that_is_given_up_makes_room_for_another() -> None:
+    clock = FakeClock()
+    breaker = breaker_after(5, clock)
+    clock.elapsed = 60.0
+
+    async def work(transport: HttpTransport) -> int:
+        with pytest.raises(InputError):
+            await transport.request("GET", "/x y")
+        return (await transport.get("/x")).status
+
+    assert ask({"/x": Reply({})}, work, clock, breaker=breaker)[0] == 200
+
+
+def test_the_time_of_a_call_is_for_all_its_attempts_and_its_own_goes_before_the_usual_one() -> None:
+    async def work(transport: HttpTransport) -> int:
+        return (await transport.request("GET", "/x", total=20)).status
+
+    reply = Reply("", 503, {"Retry-After": "15"})
+    clock = FakeClock()
+    assert ask({"/x": reply}, work, clock)[0] == 503
+    assert clock.slept == [15.0]
+
+
+def test_a_deadline_is_for_all_calls_together() -> None:
+    async def work(transport: HttpTransport) -> None:
+        for _ in range(2):
+            await transport.request("GET", "/x", total=1000)
+
+    clock = FakeClock()
+    ask({"/x": Reply("", 503, {"Retry-After": "15"})}, work, clock, deadline=Deadline(clock, 20))
+    assert clock.slept == [15.0]
 
 
 def test_connection_failures_open_the_breaker() -> None:
@@ -256,5 +404,5 @@ def test_connection_failures_open_the_breaker() -> None:
 
 def test_what_json_does_not_know_is_refused_before_it_is_sent() -> None:
     for value in (float("nan"), {1, 2}, object()):
-        with pytest.raises(InputError, match="cannot be sent as JSON"):
+        with pytest.raises(InputError, match=r"^this cannot be sent as JSON: \w"):
             json_body({"a": value})

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from flexcore_client.clock import SystemClock, rfc3339
+from flexcore_client.clock import Deadline, SystemClock, rfc3339
+
+from tests.doubles.fake_clock import FakeClock
 
 
 @pytest.fixture
@@ -33,3 +35,12 @@ def test_the_clock_of_the_machine_lets_time_pass() -> None:
     before = clock.monotonic()
     asyncio.run(clock.sleep(0.01))
     assert clock.monotonic() - before >= 0.01
+
+
+def test_a_deadline_counts_down_to_nothing_and_not_below() -> None:
+    clock = FakeClock()
+    deadline = Deadline(clock, 2.5)
+    left = []
+    for clock.elapsed in (0.0, 2.0, 2.5, 99.0):
+        left.append(deadline.remaining)
+    assert (left, deadline.seconds) == ([2.5, 0.5, 0.0, 0.0], 2.5)

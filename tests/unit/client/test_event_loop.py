@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flexcore_client.event_loop import run
+from flexcore_client.event_loop import _Lookups, run
 from flexcore_client.fanout import CheckOptions, check
 from flexcore_client.targets import parse_targets
 
@@ -73,3 +73,19 @@ def test_what_fails_in_a_thread_fails_where_it_was_awaited() -> None:
 
     with pytest.raises(ValueError, match="invalid literal"):
         run(look_up())
+
+
+def test_a_look_up_has_a_thread_that_no_process_waits_for() -> None:
+    lookups = _Lookups()
+    assert lookups.submit(lambda: threading.current_thread().daemon).result(10) is True
+    assert lookups.submit(int, "ff", base=16).result(10) == 255
+
+
+def test_a_look_up_that_was_given_up_before_it_began_does_not_take_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: began.append(thread))
+    asked: list[str] = []
+    future = _Lookups().submit(asked.append, "core1")
+    assert future.cancel()
+    began[0].run()
+    assert asked == []

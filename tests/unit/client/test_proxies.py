@@ -28,7 +28,7 @@ def ask(url: str, proxy: str, times: int = 1, total: float = 10, **options: Any)
         async with HttpTransport(
             parse_address(url), proxy=proxy, timeouts=timeouts, retry=NO_RETRIES, **options
         ) as transport:
-            return [await transport.get("/x", {"q": "1"}) for _ in range(times)]
+            return [await transport.get("/x", {"q": "1 2&3", "r": "/"}) for _ in range(times)]
 
     return asyncio.run(run())
 
@@ -37,7 +37,7 @@ def test_a_plain_request_is_forwarded_over_one_connection() -> None:
     with serving(ROUTES) as double, proxying() as proxy:
         answers = ask(double.url, proxy.url(), times=2, token="token-for-flexcore")
         assert [answer.json() for answer in answers] == [{"a": 1}] * 2
-        assert proxy.asked == [f"GET {double.url}/x?q=1"] * 2
+        assert proxy.asked == [f"GET {double.url}/x?q=1%202%263&r=%2F"] * 2
         assert double.seen[0].headers["host"] == f"127.0.0.1:{double.port}"
         assert double.seen[0].headers["authorization"] == "Bearer token-for-flexcore"
 
