@@ -16,7 +16,7 @@ from .clock import Clock
 from .errors import ClientError, FailureKind
 from .log_query import LogQuery
 from .models import LogRecord
-from .normalise import log_record, timestamp
+from .normalise import json_record, timestamp
 from .text import printable
 
 # A level that is rare in a chatty journal ends the search here, and the result says that it was cut.
@@ -109,11 +109,8 @@ def _record(entry: dict[str, Any]) -> LogRecord | None:
     message = bytes(raw).decode("utf-8", "replace") if isinstance(raw, list) else raw
     if not isinstance(message, str):
         return None
-    if message.startswith("{"):
-        try:
-            return log_record(json.loads(message))
-        except ValueError:
-            pass
+    if record := json_record(message):
+        return record
     stamp, priority = str(entry.get("__REALTIME_TIMESTAMP", "")), str(entry.get("PRIORITY", ""))
     return LogRecord(
         timestamp=timestamp(int(stamp) / 1_000_000) if stamp.isdigit() else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -11,7 +10,7 @@ from .clock import Clock, Deadline
 from .errors import ClientError, FailureKind
 from .log_query import LogQuery
 from .models import LogRecord
-from .normalise import log_record
+from .normalise import json_record, log_record
 
 BLOCK = 1 << 16
 # A pattern that is rare in a huge file ends the search here, and the result says that it was cut.
@@ -28,12 +27,13 @@ def read_log_file(path: str, query: LogQuery, *, timeout: float, clock: Clock) -
     deadline, found = Deadline(clock, timeout), list[LogRecord]()
     try:
         with open(path, "rb") as file:  # noqa: PTH123, a Path opens in the same way
-            for end, line in _lines_backwards(file):
-                record = _record(line)
-                if record is not None and query.matches(record):
-                    found.append(record)
-                if len(found) == query.lines:
-                    return found[::-1], False
+            for end, lines in _blocks_backwards(file):
+                for line in lines:
+                    record = _record(line)
+                    if record is not None and query.matches(record):
+                        found.append(record)
+                    if len(found) == query.lines:
+                        return found[::-1], False
                 if deadline.remaining == 0 or end >= MOST_BYTES:
                     return found[::-1], True
     except OSError as error:
@@ -46,8 +46,8 @@ def read_log_file(path: str, query: LogQuery, *, timeout: float, clock: Clock) -
     return found[::-1], False
 
 
-def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of ``file``, the last one first, each with the bytes read so far."""
+def _blocks_backwards(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the bytes read so far and the lines that each block completes, the last one first, from the file's end."""
     size = end = file.seek(0, os.SEEK_END)
     rest = b""
     while end > 0:
@@ -55,24 +55,13 @@ def _lines_backwards(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         file.seek(start)
         rest = file.read(end - start) + rest
         end = start
-        if end > 0 and b"\n" not in rest:
-            rest = rest[-LONGEST_LINE:]
-            continue
         first, *lines = rest.split(b"\n")
-        for line in reversed(lines):
-            yield size - end, line
-        rest = first
+        yield size - end, lines[::-1]
+        rest = first[-LONGEST_LINE:]
     if rest:
-        yield size, rest
+        yield size, [rest]
 
 
 def _record(line: bytes) -> LogRecord | None:
     text = line.decode("utf-8", "replace").rstrip("\r")
-    if not text:
-        return None
-    if text.startswith("{"):
-        try:
-            return log_record(json.loads(text))
-        except ValueError:
-            pass
-    return log_record(text)
+    return json_record(text) or log_record(text) if text else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -127,6 +128,16 @@ def log_record(document: Any) -> LogRecord:
         node_id=optional_text(take("node_id")),
         fields=fields,
     )
+
+
+def json_record(line: str) -> LogRecord | None:
+    """Read one log record from a line that is a JSON object, None for any other line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        return log_record(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
 
 
 def log_level(word: Any) -> str | None:

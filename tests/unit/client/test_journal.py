@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flexcore_client import journal as module
 from flexcore_client.clock import SystemClock
-from flexcore_client.connection import Connection
 from flexcore_client.errors import ClientError, FailureKind
 from flexcore_client.journal import JournalRead, read_journal
 from flexcore_client.log_query import LogQuery
-from flexcore_client.logs import LogPlaces, read_logs
-from flexcore_client.targets import parse_targets
+from flexcore_client.models import LogRecord
 
-from tests.doubles import dialects
-from tests.doubles.http_double import serving
+from tests.doubles.fake_clock import FakeClock
 
 
-def entry(message: Any, number: int = 0, priority: str = "6") -> dict[str, Any]:
+def entry(message: Any, number: int = 0, priority: Any = "6") -> dict[str, Any]:
     stamp = 1_763_640_000_000_000 + number * 1_000_000
     return {
         "MESSAGE": message,
@@ -40,14 +38,16 @@ class Journal:
 
     def __init__(self, directory: Path) -> None:
         self.program = directory / "journalctl"
+        self.entries = directory / "entries"
         self._directory = directory
 
-    def holds(self, *entries: dict[str, Any], said: str = "", status: int = 0, then: str = "") -> str:
-        (self._directory / "entries").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    def holds(self, *entries: Any, said: str = "", status: int = 0, then: str = "") -> str:
+        self.entries.write_text("".join(json.dumps(e) + "\n" for e in entries))
         directory = shlex.quote(str(self._directory))
         self.program.write_text(
             f'#!/bin/sh\necho "$@" > {directory}/arguments\ncat {directory}/entries\n'
-            f"echo -n {shlex.quote(said)} >&2\n{then}\nexit {status}\n"
+            f"echo -n {shlex.quote(said)} >&2\n{then}\nexit {status}\n",
+            errors="surrogateescape",
         )
         self.program.chmod(0o755)
         return str(self.program)
@@ -70,14 +70,43 @@ def test_records_are_newest_last_and_in_one_form(journal: Journal) -> None:
     program = journal.holds(
         entry(line("error", "third")), entry("plain text", 2, "3"), entry([104, 105, 255], 1), entry(None), {"A": 1}
     )
-    records = read(program, LogQuery()).records
-    assert [(r.level, r.message, r.timestamp) for r in records] == [
-        ("info", "hi\ufffd", "2025-11-20T12:00:01.000Z"),
-        ("error", "plain text", "2025-11-20T12:00:02.000Z"),
-        ("error", "third", "2025-11-20T12:00:00.000Z"),
+    plain: dict[str, Any] = {"component": "flexcore", "correlation_id": None, "node_id": None, "fields": {}}
+    assert read(program, LogQuery()).records == [
+        LogRecord("2025-11-20T12:00:01.000Z", "info", "hi\ufffd", **plain),
+        LogRecord("2025-11-20T12:00:02.000Z", "error", "plain text", **plain),
+        LogRecord("2025-11-20T12:00:00.000Z", "error", "third", fields={"a": 1}),
     ]
-    assert records[2].fields == {"a": 1}
-    assert records[1].component == "flexcore"
+
+
+def test_priorities_become_levels(journal: Journal) -> None:
+    levels = {
+        "0": "critical",
+        "1": "critical",
+        "2": "critical",
+        "3": "error",
+        "4": "warning",
+        "5": "info",
+        "6": "info",
+        "7": "debug",
+    }
+    none = ["8", "12", "X", "", None, ["6", "3"]]
+    program = journal.holds(*(entry("said", priority=priority) for priority in [*levels, *none]))
+    assert [record.level for record in read(program, LogQuery()).records[::-1]] == [*levels.values(), *[None] * 6]
+
+
+def test_a_message_that_is_no_json_is_text_however_long(journal: Journal) -> None:
+    messages = ["{not json", '{"a":' * 100_000, "x" * 300_000]
+    program = journal.holds(*({"MESSAGE": message, "__REALTIME_TIMESTAMP": "soon"} for message in messages))
+    assert read(program, LogQuery()).records[::-1] == [
+        LogRecord(timestamp=None, level=None, message=message) for message in messages
+    ]
+
+
+def test_output_that_is_no_entry_is_passed_over(journal: Journal) -> None:
+    program = journal.holds(entry("newer"), 7, ["MESSAGE"], "-- Boot --", None, entry("older"))
+    with journal.entries.open("a") as entries:
+        entries.write(f"-- Boot --\n{json.dumps(entry('oldest'))}\n")
+    assert [record.message for record in read(program, LogQuery()).records] == ["oldest", "older", "newer"]
 
 
 def test_the_newest_are_kept_and_the_level_is_the_least(journal: Journal) -> None:
@@ -87,12 +116,23 @@ def test_the_newest_are_kept_and_the_level_is_the_least(journal: Journal) -> Non
     assert not read_back.truncated
 
 
+@pytest.mark.parametrize(("lines", "messages", "truncated"), [(9, ["m2", "m1", "m0"], True), (2, ["m1", "m0"], False)])
+def test_the_search_ends_after_so_many_entries(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, lines: int, messages: list[str], truncated: bool
+) -> None:
+    monkeypatch.setattr(module, "MOST_ENTRIES", 3)
+    read_back = read(journal.holds(*(entry(f"m{n}") for n in range(5))), LogQuery(lines=lines))
+    assert ([record.message for record in read_back.records], read_back.truncated) == (messages, truncated)
+
+
 def test_what_is_asked_of_journalctl(journal: Journal) -> None:
     program = journal.holds()
-    read(program, LogQuery(since=datetime(2026, 1, 1, tzinfo=UTC)))
-    assert journal.arguments[:4] == ["--unit", "flexcore.service", "--output", "json"]
-    assert {"--all", "--reverse", "--no-pager"} <= set(journal.arguments)
-    assert journal.arguments[-2:] == ["--since", "@1767225600.000000"]
+    always = ["--unit", "flexcore.service", "--output", "json", "--all", "--reverse", "--no-pager", "--quiet"]
+    assert read(program, LogQuery()) == JournalRead([], truncated=False)
+    assert journal.arguments == always
+    since, until = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 0, 0, 0, 1500, tzinfo=UTC)
+    read(program, LogQuery(since=since, until=until))
+    assert journal.arguments == [*always, "--since", "@1767225600.000000", "--until", "@1767225600.001500"]
 
 
 def test_a_journal_that_hangs_gives_what_it_gave(journal: Journal) -> None:
@@ -100,63 +140,45 @@ def test_a_journal_that_hangs_gives_what_it_gave(journal: Journal) -> None:
     assert ([r.message for r in read_back.records], read_back.truncated) == (["one"], True)
 
 
+def test_without_time_nothing_is_read(journal: Journal) -> None:
+    read_back = read_journal(
+        "flexcore.service", LogQuery(), timeout=0, clock=FakeClock(), journalctl=journal.holds(entry("one"))
+    )
+    assert read_back == JournalRead([], truncated=True)
+
+
+FORBIDDEN = "No journal files were opened due to insufficient permissions."
+
+
 @pytest.mark.parametrize(
-    ("said", "status", "words"),
+    ("said", "status", "reason"),
     [
-        ("No journal files were opened due to insufficient permissions.", 1, "insufficient permissions"),
-        ("No journal files were found.", 0, "No journal files were found"),
-        ("", 3, "ended with status 3"),
+        (FORBIDDEN, 1, FORBIDDEN),
+        ("Hint: not seeing messages of others for insufficient permissions", 0, None),
+        ("No journal files were found.", 0, None),
+        ("caf\udce9", 3, "caf\ufffd"),
+        ("", 3, "journalctl ended with status 3"),
     ],
 )
-def test_a_journal_that_may_not_be_read(journal: Journal, said: str, status: int, words: str) -> None:
-    with pytest.raises(ClientError, match=words) as caught:
-        read(journal.holds(said=said, status=status), LogQuery())
-    assert caught.value.kind is FailureKind.UNSUPPORTED
-    assert "become: true" in str(caught.value)
+def test_a_journal_that_may_not_be_read(journal: Journal, said: str, status: int, reason: str | None) -> None:
+    with pytest.raises(ClientError) as caught:
+        read(journal.holds(entry("one"), said=said, status=status), LogQuery())
+    error = caught.value
+    assert (error.kind, error.what) == (FailureKind.UNSUPPORTED, "Reading the journal of flexcore.service")
+    assert (error.reason, error.next_step) == (
+        reason or said,
+        "Run as root (become: true) or as a member of the group systemd-journal.",
+    )
+
+
+def test_words_of_journalctl_that_are_no_refusal_are_passed_over(journal: Journal) -> None:
+    assert len(read(journal.holds(entry("one"), said="Journal file is truncated, ignoring."), LogQuery()).records) == 1
 
 
 def test_a_host_without_a_journal() -> None:
-    with pytest.raises(ClientError, match="this host has no journalctl"):
+    with pytest.raises(ClientError) as caught:
         read("/nowhere/journalctl", LogQuery())
-
-
-@pytest.fixture
-def on_path(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Journal:
-    monkeypatch.setenv("PATH", str(journal.program.parent), prepend=":")
-    return journal
-
-
-def logs_of(routes: Any, source: str) -> Any:
-    with serving(routes) as double:
-        return read_logs(
-            LogPlaces(parse_targets([{"url": double.url}])[0], "flexcore.service"),
-            LogQuery(lines=1),
-            source=source,
-            connection=Connection(),
-            clock=SystemClock(),
-        )
-
-
-def test_auto_prefers_the_server(on_path: Journal) -> None:
-    on_path.holds(entry("from the journal"))
-    found = logs_of(dialects.flexcore_v1(), "auto")
-    assert (found.source, found.records[0].message, found.fallback_reason) == ("http", "record 1", None)
-
-
-def test_auto_falls_back_to_the_journal_and_says_why(on_path: Journal) -> None:
-    on_path.holds(entry("from the journal"))
-    found = logs_of(dialects.seed_2025(), "auto")
-    assert (found.source, found.records[0].message) == ("journald", "from the journal")
-    assert "does not offer its logs over HTTP" in found.fallback_reason
-
-
-def test_auto_tells_both_reasons_when_neither_gives_logs(on_path: Journal) -> None:
-    on_path.holds(said="No journal files were found.")
-    with pytest.raises(ClientError, match=r"does not offer .* Reading the journal .* failed too: No journal files"):
-        logs_of(dialects.seed_2025(), "auto")
-
-
-def test_http_never_reads_the_journal(on_path: Journal) -> None:
-    on_path.holds(entry("from the journal"))
-    with pytest.raises(ClientError, match="does not offer its logs"):
-        logs_of(dialects.seed_2025(), "http")
+    assert caught.value.kind is FailureKind.UNSUPPORTED
+    assert str(caught.value) == (
+        "Reading the journal of flexcore.service: this host has no journalctl. Read the log over HTTP (source: http)."
+    )
