@@ -18,7 +18,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], file: IO[
     from rich.text import Text
 
     out = file or sys.stdout
-    console = Console(file=out, width=None if out.isatty() else UNBOUNDED, highlight=False)
+    console = Console(file=out, width=None if out.isatty() else UNBOUNDED)
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(cell, style=STYLE_OF_STATUS.get(cell, "")) for cell in row))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flexcore_client.health_report import health_report
 from flexcore_client.node_reports import logs_report, pipelines_report, plugins_report
-from flexcore_client.report_printer import print_report
+from flexcore_client.report_printer import log_line, print_report
 
 SHARED = "postgresql://10.0.0.1:5432"
 
@@ -17,8 +17,8 @@ def targets(host: str, dependency: str = SHARED) -> list[dict[str, str]]:
     return [{"name": "flexcore", "url": f"http://{host}:8080"}, {"name": "postgresql", "url": dependency}]
 
 
-def verdict(url: str, status: str = "HEALTHY", cause: str | None = None, took: float = 1.0) -> dict[str, Any]:
-    service = {"http": "flexcore", "postgresql": "postgresql"}[url.partition(":")[0]]
+def verdict(url: str, status: str = "HEALTHY", cause: str | None = None, took: float | None = 1.0) -> dict[str, Any]:
+    service = {"http": "flexcore"}.get(url.partition(":")[0], url.partition(":")[0])
     return {
         "service_name": service,
         "status": status,
@@ -37,6 +37,31 @@ def seen(host: str, *verdicts: dict[str, Any]) -> dict[str, Any]:
 def gone(host: str) -> dict[str, Any]:
     message = "Task failed: Failed to connect to the host via ssh: ssh: connect to host 10.0.0.9: No route to host"
     return {"host": host, "targets": targets(host), "result": {"unreachable": True, "msg": message}}
+
+
+def test_a_report_in_full() -> None:
+    row = {
+        "uptime_seconds": 5,
+        "last_check": "2026-11-20T12:00:00.000Z",
+        "host": "a",
+        "seen_from": ["a"],
+        "response_time_ms": 1.0,
+    }
+    healthy = {"status": "HEALTHY", "version": "1", "cause": None, "culprit": None}
+    dead = {"status": "UNHEALTHY", "version": None, "cause": "no answer", "culprit": "redis"}
+    redis = "redis://10.0.0.1:6379"
+    seen_by_a = seen("a", verdict(redis, "UNHEALTHY", "no answer"), verdict(SHARED), verdict("http://a:8080"))
+    assert health_report([seen_by_a]) == {
+        "report": "health",
+        "healthy": False,
+        "summary": "1 of 3 services are not healthy, look at redis first",
+        "services": [
+            {**row, **healthy, "service": "flexcore", "kind": "flexcore", "address": "http://a:8080"},
+            {**row, **healthy, "service": "postgresql", "kind": "postgresql", "address": SHARED},
+            {**row, **dead, "service": "redis", "kind": "redis", "address": redis},
+        ],
+        "url": "http://a:8080",
+    }
 
 
 def test_a_shared_service_is_one_row_and_flexcore_one_per_node() -> None:
@@ -64,6 +89,18 @@ def test_the_worst_verdict_wins_and_says_where_from() -> None:
     assert (row["status"], row["cause"], row["version"]) == ("UNHEALTHY", "seen from b: no route to host", "1")
     assert not report["healthy"]
     assert report["summary"] == "1 of 3 services are not healthy, look at postgresql first"
+
+
+def test_of_two_verdicts_that_are_as_bad_the_one_with_an_answer_is_shown_and_the_slower_one() -> None:
+    for times in ([None, 0.5], [0.5, None], [0.1, 0.5], [0.5, 0.1]):
+        report = health_report([seen(host, verdict(SHARED, took=took)) for host, took in zip("ab", times, strict=True)])
+        assert report["services"][0]["response_time_ms"] == 0.5
+
+
+def test_what_flexcore_fails_for_is_looked_at_before_flexcore() -> None:
+    verdicts = [verdict("http://a:8080", "UNHEALTHY", "no store"), verdict(SHARED, "UNHEALTHY", "no answer")]
+    summary = "2 of 2 services are not healthy, look at postgresql first"
+    assert health_report([seen("a", *verdicts)])["summary"] == summary
 
 
 def test_a_service_that_several_hosts_see_dead_needs_no_place() -> None:
@@ -99,11 +136,18 @@ def test_when_nobody_could_look_everything_is_unknown() -> None:
 
 def test_a_check_that_failed_to_run_is_unknown_with_the_reason() -> None:
     report = health_report([{"host": "a", "targets": targets("a"), "result": {"msg": "httpx is missing"}}])
+    assert shown(report)[1].split()[:5] == ["flexcore", "UNKNOWN", "-", "-", "http://a:8080"]
     assert report["services"][0]["cause"] == "the check could not run: httpx is missing"
 
 
 def test_nothing_checked_is_not_healthy() -> None:
-    assert not health_report([])["healthy"]
+    assert health_report([]) == {
+        "report": "health",
+        "healthy": False,
+        "summary": "there is no service to check",
+        "services": [],
+        "url": None,
+    }
 
 
 def shown(report: dict[str, Any]) -> list[str]:
@@ -127,8 +171,11 @@ def test_nodes_are_told_apart_by_their_host() -> None:
     assert [line.split()[:2] for line in shown(report)[1:3]] == [["flexcore", "a"], ["flexcore", "b"]]
 
 
+TYPES = {"x": "tap", "y": None}
+
+
 def plugin(plugin_id: str) -> dict[str, Any]:
-    return {"id": plugin_id, "version": "1", "type": None, "status": "active", "description": "does"}
+    return {"id": plugin_id, "version": "1", "type": TYPES[plugin_id], "status": "active", "description": "does"}
 
 
 def test_plugins_of_all_nodes() -> None:
@@ -149,8 +196,8 @@ def test_plugins_of_all_nodes() -> None:
     }
     assert [line.split() for line in shown(report)] == [
         ["NODE", "PLUGIN", "VERSION", "TYPE", "STATUS", "DESCRIPTION"],
-        ["a", "x", "1", "-", "active", "does"],
-        ["b", "x", "1", "-", "active", "does"],
+        ["a", "x", "1", "tap", "active", "does"],
+        ["b", "x", "1", "tap", "active", "does"],
         ["b", "y", "1", "-", "active", "does"],
         ["c:", "connection", "refused"],
     ]
@@ -209,6 +256,18 @@ def test_a_node_without_logs_is_told_with_its_reason(result: dict[str, Any], rea
     }
 
 
+def test_a_record_of_which_only_the_message_is_known() -> None:
+    unknown = {"timestamp": None, "level": None, "component": None}
+    assert log_line({**record(0, "x" * 3000), **unknown}) == "- -        " + "x" * 1999 + "…"
+    assert log_line({**record(0, "said"), **unknown, "node_id": "core1"}) == "- -        core1 said"
+
+
+def test_nodes_that_gave_no_log_are_named_after_the_records() -> None:
+    silent = {"host": "b", "result": {"msg": "connection refused"}}
+    report = logs_report([{"host": "a", "result": {"records": [record(1, "one")]}}, silent], 10)
+    assert shown(report) == ["2026-11-20T12:00:01.000Z INFO     a http one", "b: connection refused"]
+
+
 def brought(before: dict[str, Any], after: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"changed": before != after, "diff": {"before": before, "after": after}, **more}
 
@@ -241,6 +300,21 @@ def test_the_changes_of_pipelines_are_named() -> None:
     ]
     report = pipelines_report(pipelines, results, planned=True)
     assert report["changes"] == ["create look, active", "activate look", "recreate look", "remove look"]
-    out = io.StringIO()
-    print_report(report, out)
-    assert out.getvalue().splitlines()[1].split() == ["look", "draft", "-", "-", "a", "b"]
+    assert shown(report) == [
+        "PIPELINE  STATUS  OWNER  LAST RUN  STEPS",
+        "look      draft   -      -         a b",
+        "would create look, active",
+        "would activate look",
+        "would recreate look",
+        "would remove look",
+    ]
+
+
+def test_a_pipeline_is_shown_with_its_owner_and_its_last_run() -> None:
+    pipeline = {"name": "look", "status": "active", "owner": "ada", "last_run": "2026-11-20T12:00:00Z", "steps": []}
+    assert shown(pipelines_report([pipeline], [], planned=False))[1].split() == [
+        "look",
+        "active",
+        "ada",
+        "2026-11-20T12:00:00Z",
+    ]
