@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flexcore_client.client import FlexCoreClient
-from flexcore_client.errors import ClientError, FailureKind, InputError
+from flexcore_client.errors import ClientError, FailureKind
 from flexcore_client.log_query import LogQuery, log_query
 from flexcore_client.retry import NO_RETRIES
 from flexcore_client.targets import parse_targets
@@ -174,18 +174,3 @@ def test_a_server_without_logs_is_unsupported() -> None:
 )
 def test_since(since: str, moment: datetime) -> None:
     assert log_query(1, None, since, NOW).since == moment
-
-
-@pytest.mark.parametrize(
-    ("lines", "level", "since", "words"),
-    [
-        (0, None, None, "lines is 0"),
-        (10_001, None, None, "1 to 10000"),
-        (1, "loud", None, "debug, info, warning, error, critical"),
-        (1, None, "yesterday", "15m"),
-        (1, None, "999999999d", "15m"),
-    ],
-)
-def test_a_wrong_query_is_refused(lines: int, level: str | None, since: str | None, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        log_query(lines, level, since, NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from flexcore_client.models import HealthStatus, ServiceHealth
 from flexcore_client.targets import parse_targets
 
 from tests.doubles import dialects
+from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import Reply, Routes, serving
 
 
@@ -55,14 +57,88 @@ def test_each_dialect_is_recognised_and_judged(routes: Routes, dialect: str, sta
     assert (result.details["cause"] is None) == (status == "HEALTHY")
 
 
+def in_full(routes: Routes, **asked: Any) -> dict[str, Any]:
+    """The whole verdict by a clock that stands still, with ``url`` for the address of the double."""
+    with serving(routes) as double:
+        result = check(parse_targets([{"url": double.url}], **asked), clock=FakeClock())[0].to_dict()
+        found: dict[str, Any] = json.loads(json.dumps(result).replace(double.url, "url"))
+        return found
+
+
+def told(status: str, cause: str | None = None, culprit: str | None = "flexcore", **details: Any) -> dict[str, Any]:
+    """A verdict without version and uptime, reached at the time at which the clock stands still."""
+    return {
+        "service_name": "flexcore",
+        "status": status,
+        "response_time_ms": 0.0,
+        "version": None,
+        "uptime": None,
+        "last_check": "2026-11-20T12:00:00.000Z",
+        "details": {"url": "url", "service": "flexcore", "cause": cause, "culprit": culprit, **details},
+    }
+
+
 def test_our_own_server_in_full() -> None:
-    result = verdict_on(dialects.flexcore_v1())
-    assert result.version == "0.1.0+abc"
-    assert result.uptime == 93
-    assert result.details["node_id"] == "core1"
-    assert result.details["components"]["redis"]["version"] == "7.0.15"
-    assert result.details["caveat"] == ""
-    assert result.response_time_ms is not None
+    part = {"status": "HEALTHY", "message": "answers", "version": None, "response_time_ms": 1.5}
+    assert in_full(dialects.flexcore_v1()) == {
+        **told(
+            "HEALTHY",
+            culprit=None,
+            dialect="flexcore-v1",
+            evidence="/info has api_versions",
+            caveat="",
+            node_id="core1",
+            components={
+                "postgresql": {**part, "version": "15.14"},
+                "redis": {**part, "version": "7.0.15"},
+                **dict.fromkeys(("event_store", "plugin_runtime", "job_queue", "disk"), part),
+            },
+        ),
+        "version": "0.1.0+abc",
+        "uptime": 93,
+    }
+
+
+CONSTANT = "its /health is a constant that checks nothing"
+BUS = "/api/v1/plugins/communication/status"
+
+
+@pytest.mark.parametrize(
+    ("routes", "status", "cause", "culprit"),
+    [
+        (dialects.gin_2025(), "HEALTHY", None, None),
+        (
+            dialects.gin_2025(bus=Reply("the bus is gone", 500)),
+            "UNHEALTHY",
+            "claims healthy, but its Redis bus is down (the bus is gone)",
+            "redis",
+        ),
+        (
+            dialects.gin_2025_first_build(),
+            "UNKNOWN",
+            f"claims healthy, but {CONSTANT}, and this build has no route that proves more",
+            "flexcore",
+        ),
+        (
+            dialects.gin_2025(bus=Reply(b"x", headers={"Content-Encoding": "gzip"})),
+            "UNKNOWN",
+            f"claims healthy, but {CONSTANT}, and {BUS}: the body is gzip-encoded, unasked",
+            "flexcore",
+        ),
+    ],
+)
+def test_where_health_is_a_constant_the_route_that_reflects_something_decides(
+    routes: Routes, status: str, cause: str | None, culprit: str | None
+) -> None:
+    known = {"dialect": "gin-2025", "evidence": "/health says ok, /api/v1 lists endpoints", "caveat": CONSTANT}
+    expected = {**told(status, cause, culprit, **known, node_id=None, components={}), "version": "dev"}
+    assert in_full(routes) == expected
+
+
+def test_a_server_that_is_ill_in_its_own_words_is_not_asked_for_more() -> None:
+    with serving({**dialects.gin_2025(), "/health": Reply({"status": "down"})}) as double:
+        check(parse_targets([{"url": double.url}], api="gin-2025"))
+        assert double.paths == ["/health"]
 
 
 def test_a_dependency_that_failed_is_the_culprit_and_its_consequences_are_not_named() -> None:
@@ -124,6 +200,34 @@ def test_what_was_tried_is_told_in_order() -> None:
     assert result.details["evidence"] == "no known mark in any answer"
 
 
+def test_an_unknown_api_in_full() -> None:
+    evidence = "/info: answered 404: 404 page not found; /api/v1/plugins: answered 404: 404 page not found"
+    assert in_full({"/health": Reply({"status": "healthy", "version": "9"})}) == {
+        **told(
+            "UNKNOWN",
+            f"this is no FlexCore API that the client knows ({evidence})",
+            dialect=None,
+            evidence=evidence,
+            caveat=None,
+            node_id=None,
+            components={},
+        ),
+        "version": "9",
+    }
+
+
+def test_a_forced_dialect_in_full() -> None:
+    assert in_full({"/health": Reply({"status": "warn", "node_id": "n1"})}, api="legacy-2025") == told(
+        "DEGRADED",
+        "says it is degraded and not why",
+        dialect="legacy-2025",
+        evidence="forced by api: legacy-2025",
+        caveat="its /health names no component",
+        node_id="n1",
+        components={},
+    )
+
+
 @pytest.mark.parametrize("word", ["fine", "", 1, None, True, {"a": 1}, ["healthy"]])
 def test_a_status_that_is_no_known_word_is_unknown(word: Any) -> None:
     result = verdict_on({**dialects.s0_client(), "/health": Reply({"status": word})})
@@ -146,6 +250,34 @@ def test_a_server_error_that_claims_health_is_unhealthy() -> None:
     assert (
         verdict_on({**dialects.s0_client(), "/health": Reply({"status": "healthy"}, 503)}).status.value == "UNHEALTHY"
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [("<html>Bad Gateway</html>", "<html>Bad Gateway</html>"), ("", "an empty body")]
+)
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_error_that_is_no_document_in_full(status: int, body: str, said: str) -> None:
+    assert in_full({"/health": Reply(body, status)}) == told("UNHEALTHY", f"answered {status} to /health: {said}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (300, {"status": "healthy"}, "answered 300, a redirect, which is not followed"),
+        (302, "", "answered 302, a redirect, which is not followed"),
+        (399, "", "answered 399, a redirect, which is not followed"),
+        (400, "", "answered 400: an empty body"),
+        (401, {"detail": "no"}, "answered 401: it wants a token that may read it"),
+        (403, {"detail": "no"}, "answered 403: it wants a token that may read it"),
+        (404, "404 page not found", "answered 404: 404 page not found"),
+        (499, {"status": "healthy"}, 'answered 499: {"status": "healthy"}'),
+    ],
+)
+def test_an_answer_that_leaves_open_who_gave_it_in_full(status: int, body: Any, reason: str) -> None:
+    step = "Check that the address is FlexCore's own, without a proxy that redirects or asks for a login."
+    message = f"GET url/health: {reason}. {step}"
+    expected = told("UNKNOWN", reason, failure="http_status", phase=None, message=message)
+    assert in_full({"/health": Reply(body, status)}) == {**expected, "response_time_ms": None}
 
 
 @pytest.mark.parametrize(
