@@ -217,7 +217,6 @@ def _no_verdict(address: Address, answer: Answer) -> ClientError:
         what=f"GET {address.url}{answer.path}",
         reason=reason,
         next_step="Check that the address is FlexCore's own, without a proxy that redirects or asks for a login.",
-        http_status=answer.status,
     )
 
 

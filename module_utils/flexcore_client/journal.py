@@ -104,20 +104,27 @@ def _entries(process: subprocess.Popen[bytes], timeout: float, clock: Clock) -> 
 
 
 def _record(entry: dict[str, Any]) -> LogRecord | None:
-    raw = entry.get("MESSAGE")
-    # journalctl gives text that is not UTF-8 as a list of bytes.
-    message = bytes(raw).decode("utf-8", "replace") if isinstance(raw, list) else raw
-    if not isinstance(message, str):
+    message = _text(entry.get("MESSAGE"))
+    if message is None:
         return None
     if record := json_record(message):
         return record
-    stamp, priority = str(entry.get("__REALTIME_TIMESTAMP", "")), str(entry.get("PRIORITY", ""))
+    stamp, priority = str(entry.get("__REALTIME_TIMESTAMP")), str(entry.get("PRIORITY"))
     return LogRecord(
         timestamp=timestamp(int(stamp) / 1_000_000) if stamp.isdigit() else None,
         level=LEVEL_OF_PRIORITY[int(priority)] if priority in set("01234567") else None,
         message=message,
         component=str(entry.get("SYSLOG_IDENTIFIER") or "") or None,
     )
+
+
+def _text(value: Any) -> str | None:
+    """Return the text of a field, of which journalctl makes a list when it is not UTF-8 or an entry has it twice."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    if all(isinstance(part, int) for part in value):
+        return bytes(value).decode("utf-8", "replace")
+    return " ".join(text for text in map(_text, value) if text is not None)
 
 
 def _check_end(process: subprocess.Popen[bytes], said: IO[bytes], what: str) -> None:

@@ -78,6 +78,11 @@ def test_records_are_newest_last_and_in_one_form(journal: Journal) -> None:
     ]
 
 
+def test_a_message_that_an_entry_has_twice_is_told_in_full(journal: Journal) -> None:
+    program = journal.holds(entry(["one", "two"]), entry([[104, 255], None, "x"]), entry([]))
+    assert [record.message for record in read(program, LogQuery()).records] == ["", "h\ufffd x", "one two"]
+
+
 def test_priorities_become_levels(journal: Journal) -> None:
     levels = {
         "0": "critical",
