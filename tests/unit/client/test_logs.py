@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from flexcore_client.connection import Connection
 from flexcore_client.errors import ClientError, FailureKind
-from flexcore_client.exchange import Timeouts
 from flexcore_client.log_query import LogQuery
 from flexcore_client.logs import LogPlaces, LogRead, read_logs
 from flexcore_client.models import LogRecord
@@ -41,13 +40,16 @@ def file(tmp_path: Path) -> Path:
 
 
 def read(
-    double: HttpDouble | None, path: Path | None = None, source: str = "auto", unit: str | None = "core.service"
+    double: HttpDouble | None,
+    path: Path | None = None,
+    source: str = "auto",
+    unit: str | None = "core.service",
+    clock: FakeClock | None = None,
 ) -> LogRead:
     target = parse_targets([{"url": double.url}], token="a-token")[0] if double else None
     places = LogPlaces(target, unit, str(path) if path else None)
-    timeouts = Timeouts(total=7.0)
-    query = LogQuery(lines=1)
-    return read_logs(places, query, source=source, connection=Connection(timeouts=timeouts), clock=FakeClock())
+    clock = clock or FakeClock()
+    return read_logs(places, LogQuery(lines=1), source=source, connection=Connection(), clock=clock)
 
 
 def record(message: str) -> LogRecord:
@@ -58,6 +60,14 @@ def test_auto_prefers_the_server(journalctl: Path, file: Path) -> None:
     with serving(dialects.s0_client()) as double:
         assert read(double, file) == LogRead([record("line 0")], "http", False, None)
         assert {seen.headers["authorization"] for seen in double.seen} == {"Bearer a-token"}
+
+
+def test_a_server_that_is_busy_is_asked_again_when_the_clock_says_so() -> None:
+    replies, clock = iter([Reply("", 503)]), FakeClock()
+    late = Reply({"logs": ["late"]})
+    with serving({**dialects.s0_client(), "/api/v1/logs": lambda seen: next(replies, late)}) as double:
+        assert read(double, source="http", clock=clock) == LogRead([record("late")], "http", False, None)
+    assert len(clock.slept) == 1
 
 
 HTTP_STEP = "Use a server that offers it, or another source."
