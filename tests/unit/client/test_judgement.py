@@ -15,8 +15,9 @@ from flexcore_client.health import Judgement, blame, check_service, failed, judg
 from flexcore_client.models import HealthStatus, ServiceHealth
 from flexcore_client.targets import Target
 
-from tests.doubles import socket_double
+from tests.doubles import dialects, socket_double
 from tests.doubles.fake_clock import FakeClock
+from tests.doubles.http_double import serving
 from tests.doubles.socket_double import behaving
 
 UNHEALTHY, DEGRADED = HealthStatus.UNHEALTHY, HealthStatus.DEGRADED
@@ -120,6 +121,16 @@ def test_a_service_that_gave_no_usable_answer(kind: str, status: HealthStatus) -
 def test_a_service_that_nobody_looked_at() -> None:
     details = {"url": "http://core1:8080", "service": "flexcore", "culprit": "flexcore", "cause": "no time"}
     assert unchecked(TARGET, "no time") == ServiceHealth("api", UNKNOWN, None, None, None, None, details)
+
+
+def test_a_service_is_asked_with_its_token_and_within_the_time_that_is_left() -> None:
+    clock = FakeClock()
+    with serving(dialects.flexcore_v1()) as double:
+        target = Target("api", parse_address(double.url), token="a-token")
+        assert run(check_service(target, Deadline(clock, 5), clock, Connection())).healthy
+        assert [seen.headers["authorization"] for seen in double.seen] == ["Bearer a-token"] * 2
+        late = run(check_service(target, Deadline(clock, 0), clock, Connection()))
+    assert (late.status, late.details["failure"]) == (UNHEALTHY, "timeout")
 
 
 @pytest.mark.parametrize(

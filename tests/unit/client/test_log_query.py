@@ -103,5 +103,5 @@ def test_which_records_are_wanted(query: LogQuery, fields: dict[str, Any], wante
 
 
 def test_the_newest_of_the_wanted_ones_are_selected() -> None:
-    records = [record(message=f"m{number}", level=("info", "error")[number % 2]) for number in range(8)]
-    assert [found.message for found in LogQuery(2, "error").select(iter(records))] == ["m5", "m7"]
+    records = [record(message=f"m{number}", level=("info", "error")[number % 2]) for number in range(10)]
+    assert [found.message for found in LogQuery(2, "error").select(iter(records))] == ["m7", "m9"]
