@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import tarfile
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +23,11 @@ MANIFEST = "flexcore-plugin.toml"
 LARGEST_MANIFEST = 1 << 20
 ENDINGS = (".whl", ".tar.gz")
 PART = 1 << 16
+# What the libraries raise for a package that is damaged, encrypted or packed in a way of its own.
+UNREADABLE = (
+    *(OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, struct.error),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError),
+)
 
 
 def read_manifest(path: str) -> dict[str, Any]:
@@ -31,7 +38,7 @@ def read_manifest(path: str) -> dict[str, Any]:
         raise InputError("src cannot be read under Python before 3.11: run the task under FlexCore's own interpreter")
     try:
         raw = _from_wheel(path) if path.endswith(".whl") else _from_archive(path)
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
+    except UNREADABLE as error:
         raise InputError(f"src {path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if raw is None:
         raise InputError(f"src {path} has no {MANIFEST}: build it as a FlexCore plugin")
@@ -84,7 +91,7 @@ def _from_archive(path: str) -> bytes | None:
     with tarfile.open(path, "r:gz") as archive:
         for member in archive:
             place = PurePosixPath(member.name)
-            if member.isfile() and place.name == MANIFEST and len([p for p in place.parts if p != "."]) <= 2:
-                file = archive.extractfile(member)
-                return None if file is None else file.read(LARGEST_MANIFEST)
+            wanted = member.isfile() and place.name == MANIFEST and len(place.parts) <= 2
+            if wanted and (file := archive.extractfile(member)):
+                return file.read(LARGEST_MANIFEST)
     return None
