@@ -39,23 +39,25 @@ async def bring_about(
     offered = await calls.offered(wanted) if goal.needs_marketplace(installed) else []
     plan = goal.plan(installed, offered)
     if plan.change.needed and not dry:
-        version = plan.installs or plan.upgrades
-        source = upload(src) if src else {"source": "marketplace", "id": wanted, "version": version}
-        await _apply(calls, wanted, plan, source, cascade)
+        await _apply(calls, wanted, plan, src, cascade)
         if wait_seconds is not None and plan.change.after.get("status") == ON:
             await _answering(client, calls, wanted, str(plan.change.after["version"]), wait_seconds)
     return plan.change.result(plugin=dict(plan.change.after), actions=_actions(plan))
 
 
-async def _apply(calls: PluginCalls, plugin_id: str, plan: PluginPlan, source: Source, cascade: bool) -> None:
+async def _apply(calls: PluginCalls, plugin_id: str, plan: PluginPlan, src: str | None, cascade: bool) -> None:
     if plan.removes:
         await calls.remove(plugin_id, cascade)
     if plan.installs:
-        await calls.install(source)
+        await calls.install(_source(plugin_id, plan.installs, src))
     if plan.upgrades:
-        await calls.upgrade(plugin_id, source)
+        await calls.upgrade(plugin_id, _source(plugin_id, plan.upgrades, src))
     if plan.switches is not None:
         await calls.switch(plugin_id, plan.switches)
+
+
+def _source(plugin_id: str, version: str, src: str | None) -> Source:
+    return upload(src) if src else {"source": "marketplace", "id": plugin_id, "version": version}
 
 
 def _actions(plan: PluginPlan) -> list[str]:
