@@ -57,9 +57,6 @@ class Version:
     def __lt__(self, other: Version) -> bool:
         return self._key < other._key
 
-    def __hash__(self) -> int:
-        return hash(self._key)
-
 
 def parse_version(text: str) -> Version:
     """Read a version; raises InputError."""
@@ -147,10 +144,10 @@ def parse_range(text: str) -> Range:
 ANY = Range(())
 
 
-def same_version(one: str | None, other: str) -> bool:
+def same_version(one: str, other: str) -> bool:
     """Whether two texts mean the same version; texts that are no versions do when they are equal."""
-    left, right = _version_or_none(one or ""), _version_or_none(other)
-    return one == other if left is None or right is None else left == right
+    version = _version_or_none(one)
+    return one == other or (version is not None and version == _version_or_none(other))
 
 
 def _version_or_none(text: str) -> Version | None:

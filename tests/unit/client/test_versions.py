@@ -34,12 +34,6 @@ def test_the_order_is_that_of_the_standard(one: str, other: str) -> None:
     assert left.is_prerelease == Version(one).is_prerelease
 
 
-@given(versions, versions)
-def test_equal_versions_have_one_hash(one: str, other: str) -> None:
-    if Version(one) == Version(other):
-        assert hash(parse_version(one)) == hash(parse_version(other))
-
-
 @example(">1.dev1", "1.post1")
 @example("<1.post1", "1.dev1")
 @given(st.lists(clauses, min_size=1, max_size=3).map(",".join), versions)
@@ -132,6 +126,6 @@ def test_what_is_no_range(text: str) -> None:
 def test_the_same_version_written_differently() -> None:
     assert same_version("1.0", "1.0.0")
     assert not same_version("1.0", "1.1")
-    assert not same_version(None, "1.0")
+    assert not same_version("odd", "1.0")
     assert same_version("odd", "odd")
     assert not same_version("odd", "other")
