@@ -27,11 +27,13 @@ def put(shelf: DirectoryShelf, path: Path) -> PluginCode:
 
 
 def test_what_is_unpacked_is_found_again(shelf: DirectoryShelf, tmp_path: Path) -> None:
-    code = put(shelf, tar_gz(tmp_path / "p.tar.gz", FILES))
+    # Written anew, it would be another package as soon as a second has passed.
+    package = tar_gz(tmp_path / "p.tar.gz", FILES)
+    code = put(shelf, package)
     assert code.directory == tmp_path / "plugins" / "greeter" / code.digest[:16]
     assert code.search_path == (code.directory,)
     assert asyncio.run(shelf.find("greeter", code.digest)) == code
-    assert put(shelf, tar_gz(tmp_path / "p.tar.gz", FILES)).directory == code.directory
+    assert put(shelf, package).directory == code.directory
     assert asyncio.run(shelf.find("greeter", "0" * 64)) is None
     for directory in (code.directory, code.directory.parent, tmp_path / "plugins"):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o755
