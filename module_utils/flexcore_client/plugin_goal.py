@@ -43,21 +43,21 @@ class PluginGoal:
             return False
         if installed is None or self.state == "latest":
             return installed is not None or self._may_install
-        return not self._satisfied_by(installed)
+        return not self._satisfied_by(str(installed.get("version")))
 
     def plan(self, installed: Mapping[str, Any] | None, offered: Sequence[str]) -> PluginPlan:
         """Compare what is there with what is wanted; raises InputError when it cannot be had."""
         before = {} if installed is None else _shown(self.plugin_id, installed.get("version"), installed.get("status"))
         if self.state == ABSENT:
             return PluginPlan(Change(before, {}), removes=installed is not None)
-        version = self._version(installed, offered)
+        current = None if installed is None else str(installed.get("version"))
+        version = self._version(current, offered)
         status = ON if installed is None else installed.get("status")
         switch = None
         if self.state == "enabled" and status not in SWITCHED_ON:
             switch, status = True, ON
         elif self.state == "disabled" and status != OFF:
             switch, status = False, OFF
-        current = None if installed is None else str(installed.get("version"))
         moves = current is None or not same_version(current, version)
         return PluginPlan(
             Change(before, _shown(self.plugin_id, version if moves else current, status)),
@@ -66,20 +66,19 @@ class PluginGoal:
             switches=switch,
         )
 
-    def _version(self, installed: Mapping[str, Any] | None, offered: Sequence[str]) -> str:
+    def _version(self, current: str | None, offered: Sequence[str]) -> str:
         if self.packaged is not None:
             return self.packaged
-        if installed is None and not self._may_install:
+        if current is None and not self._may_install:
             raise InputError(
                 f"plugin {self.plugin_id} is not installed, so it cannot be {self.state}: "
                 "give src or version to have it installed, or use state present"
             )
-        current = None if installed is None else str(installed.get("version"))
-        if current is not None and self.state != "latest" and self._satisfied_by(installed):
+        if current is not None and self.state != "latest" and self._satisfied_by(current):
             return current
         newest = self.range.newest(offered)
         if newest is None:
-            if current is not None and self._satisfied_by(installed):
+            if current is not None and self._satisfied_by(current):
                 return current
             if not offered:
                 where = "the server's setting marketplace.source says where it looks"
@@ -87,7 +86,7 @@ class PluginGoal:
             asked = f" within {self.wanted}" if self.wanted else ""
             there = ", ".join(offered)
             raise InputError(f"the marketplace has no version of {self.plugin_id}{asked}: it has {there}")
-        if current is not None and self._satisfied_by(installed) and parse_version(current) > parse_version(newest):
+        if current is not None and self._satisfied_by(current) and parse_version(current) > parse_version(newest):
             # Newer than what is offered: the latest there is.
             return current
         return newest
@@ -96,10 +95,9 @@ class PluginGoal:
     def _may_install(self) -> bool:
         return self.state in ("present", "latest") or self.wanted is not None
 
-    def _satisfied_by(self, installed: Mapping[str, Any] | None) -> bool:
-        version = None if installed is None else installed.get("version")
+    def _satisfied_by(self, version: str) -> bool:
         try:
-            return self.range.allows(parse_version(str(version)))
+            return self.range.allows(parse_version(version))
         except InputError:
             return self.wanted is None
 
