@@ -9,7 +9,7 @@ from flexcore_client.pipeline_work import bring_about
 
 from tests.doubles.flexcore_double import FlexCoreDouble
 from tests.doubles.http_double import HttpDouble
-from tests.unit.client.at_work import API, at_work, keeping
+from tests.unit.client.asking import API, ask, keeping
 
 PIPELINES = f"{API}/pipelines"
 STEPS = [{"id": "turn", "plugin": "simple-processor", "operation": "reverse"}]
@@ -47,7 +47,7 @@ SHOWN = {
 
 
 def bring(double: HttpDouble, dry: bool = False, **changed: Any) -> Any:
-    return at_work(double, lambda client: bring_about(client, {**DECLARED, **changed}, dry=dry))
+    return ask(double, lambda client: bring_about(client, {**DECLARED, **changed}, dry=dry))
 
 
 @pytest.mark.parametrize("dry", [False, True])

@@ -12,14 +12,14 @@ from flexcore_client.execution_calls import ExecutionCalls, failure_of
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.at_work import API, asked, at_work, busy, told
+from tests.unit.client.asking import API, ask, asked, busy, told
 
 EXECUTIONS = f"{API}/executions"
 BODY = {"operation": "reverse", "parameters": {"timeout_seconds": 30.0, "data": {"text": "abc"}}}
 
 
 def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None, **more: Any) -> Any:
-    return at_work(double, lambda client: getattr(ExecutionCalls(client), method)(*arguments), clock, **more)
+    return ask(double, lambda client: getattr(ExecutionCalls(client), method)(*arguments), clock, **more)
 
 
 def test_an_earlier_execution_is_looked_for_page_by_page() -> None:

@@ -12,14 +12,14 @@ from flexcore_client.execution_work import Order, execute
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.flexcore_double import FlexCoreDouble
 from tests.doubles.http_double import HttpDouble, Reply, Routes, Seen, serving
-from tests.unit.client.at_work import API, at_work, keeping, told
+from tests.unit.client.asking import API, ask, keeping, told
 
 EXECUTIONS = f"{API}/executions"
 ORDER = Order("simple-processor", "reverse", {"text": "abc"})
 
 
 def do(double: HttpDouble, order: Order, dry: bool = False, clock: FakeClock | None = None) -> Any:
-    return at_work(double, lambda client: execute(client, order, dry=dry), clock)
+    return ask(double, lambda client: execute(client, order, dry=dry), clock)
 
 
 def changed(order: Order, done: bool = False) -> dict[str, Any]:

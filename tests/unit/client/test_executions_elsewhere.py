@@ -17,11 +17,11 @@ from tests.doubles import dialects
 from tests.doubles.http_double import HttpDouble, Reply, serving
 from tests.doubles.socket_double import behaving, silent
 from tests.doubles.virtual_time import LoopClock, run
-from tests.unit.client.at_work import API, asked, at_work, told
+from tests.unit.client.asking import API, ask, asked, told
 
 
 def do(double: HttpDouble, order: Order, api: str, dry: bool = False) -> Any:
-    return at_work(double, lambda client: execute(client, order, dry=dry), api=api)
+    return ask(double, lambda client: execute(client, order, dry=dry), api=api)
 
 
 def changed(order: Order) -> dict[str, Any]:
@@ -126,6 +126,6 @@ def test_check_mode_asks_another_generation_for_its_plugins_only() -> None:
 
 def test_our_own_generation_executes_by_its_queue_only() -> None:
     with serving({}) as double, pytest.raises(ClientError) as caught:
-        at_work(double, lambda client: ExecutionCalls(client).call_elsewhere("p1", {}, 1.0))
+        ask(double, lambda client: ExecutionCalls(client).call_elsewhere("p1", {}, 1.0))
     assert caught.value.reason == "this server (flexcore-v1) does not offer executions of plugins"
     assert double.seen == []

@@ -11,14 +11,14 @@ from flexcore_client.pipeline_calls import PipelineCalls
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.at_work import API, asked, at_work, busy, told
+from tests.unit.client.asking import API, ask, asked, busy, told
 
 PIPELINES = f"{API}/pipelines"
 PAGE = {"limit": "50", "offset": "0"}
 
 
 def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None, **named: Any) -> Any:
-    return at_work(double, lambda client: getattr(PipelineCalls(client), method)(*arguments, **named), clock)
+    return ask(double, lambda client: getattr(PipelineCalls(client), method)(*arguments, **named), clock)
 
 
 def lists(*rows: Any) -> Reply:

@@ -10,14 +10,14 @@ from flexcore_client.pipeline_work import run_pipeline
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, Routes, serving
-from tests.unit.client.at_work import API, at_work, told
+from tests.unit.client.asking import API, ask, told
 
 PIPELINES = f"{API}/pipelines"
 
 
 def do(double: HttpDouble, clock: FakeClock | None = None, **order: Any) -> Any:
     plain = {"pipeline_id": None, "name": None, "parameters": {}, "key": None, "wait_seconds": 5.0, "dry": False}
-    return at_work(double, lambda client: run_pipeline(client, **{**plain, **order}), clock)
+    return ask(double, lambda client: run_pipeline(client, **{**plain, **order}), clock)
 
 
 def event(kind: str, run: str | None = None, key: str | None = None) -> dict[str, Any]:

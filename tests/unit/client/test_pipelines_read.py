@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from flexcore_client.client import FlexCoreClient
 from flexcore_client.errors import ClientError
 from flexcore_client.pipeline_work import bring_about, read_pipelines, run_pipeline
 
 from tests.doubles import dialects
 from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.at_work import API, Work, at_work
+from tests.unit.client.asking import API, ask
 
 PIPELINES = f"{API}/pipelines"
 
 
 def read(double: HttpDouble, pipeline_id: str | None = None, name: str | None = None, status: str | None = None) -> Any:
-    return at_work(double, lambda client: read_pipelines(client, pipeline_id, name, status))
+    return ask(double, lambda client: read_pipelines(client, pipeline_id, name, status))
 
 
 @pytest.mark.parametrize("status", [None, "failed"])
@@ -50,7 +52,7 @@ def test_one_pipeline_is_read_with_its_latest_run(wanted: dict[str, str], found:
 
 
 RUN = {"pipeline_id": "p1", "name": None, "parameters": {}, "key": None, "wait_seconds": None, "dry": True}
-WORKS: dict[str, Work] = {
+WORKS: dict[str, Callable[[FlexCoreClient], Awaitable[Any]]] = {
     "declared": lambda client: bring_about(client, {"name": "look"}, dry=True),
     "read": lambda client: read_pipelines(client, None, None, None),
     "run": lambda client: run_pipeline(client, **RUN),
@@ -60,6 +62,6 @@ WORKS: dict[str, Work] = {
 @pytest.mark.parametrize("work", WORKS)
 def test_other_generations_have_no_pipelines(work: str) -> None:
     with serving(dialects.legacy_2025()) as double, pytest.raises(ClientError) as caught:
-        at_work(double, WORKS[work], api="legacy-2025")
+        ask(double, WORKS[work], api="legacy-2025")
     assert caught.value.reason == "this server (legacy-2025) does not offer pipelines"
     assert double.seen == []

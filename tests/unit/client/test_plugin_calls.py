@@ -9,14 +9,14 @@ from flexcore_client.plugin_calls import PluginCalls
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.at_work import API, asked, at_work, busy
+from tests.unit.client.asking import API, ask, asked, busy
 
 PLUGIN = f"{API}/plugins/a%2Fb"
 SOURCE = {"source": "marketplace", "id": "a/b", "version": "1.2.0"}
 
 
 def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None) -> Any:
-    return at_work(double, lambda client: getattr(PluginCalls(client), method)(*arguments), clock)
+    return ask(double, lambda client: getattr(PluginCalls(client), method)(*arguments), clock)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.doubles import dialects
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.flexcore_double import FlexCoreDouble
 from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.at_work import API, at_work, keeping, told
+from tests.unit.client.asking import API, ask, keeping, told
 from tests.unit.modules.scenarios import package
 
 PLUGINS = f"{API}/plugins"
@@ -22,7 +22,7 @@ PLUGINS = f"{API}/plugins"
 def bring(double: HttpDouble, clock: FakeClock | None = None, api: str = "flexcore-v1", **wanted: Any) -> Any:
     plain = {"plugin_id": None, "state": "present", "version": None, "src": None, "cascade": False}
     order = {**plain, "wait_seconds": None, "dry": False, **wanted}
-    return at_work(double, lambda client: bring_about(client, **order), clock, api)
+    return ask(double, lambda client: bring_about(client, **order), clock, api)
 
 
 def holding(version: str, status: str = "active") -> FlexCoreDouble:
