@@ -113,9 +113,9 @@ def parse_address(url: str) -> Address:
 
 
 def _in_ascii(host: str) -> str | None:
-    """Return the name as it travels (IDNA), None when it is none."""
+    """Return the name as it travels (IDNA), None when it is none, which the look-up would raise no OSError for."""
     try:
-        return host if host.isascii() else host.encode("idna").decode("ascii")
+        return host.encode("idna").decode("ascii")
     except UnicodeError:
         return None
 

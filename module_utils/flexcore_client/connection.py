@@ -143,7 +143,8 @@ def _proxy(given: Mapping[str, Any]) -> str | None:
         return None
     try:
         parts = urlsplit(proxy)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0 and proxy.isascii()
+        host = (parts.hostname or "").encode("idna")
+        known = parts.scheme in ("http", "https") and bool(host) and (parts.port or 1) > 0 and proxy.isascii()
     except ValueError:
         known = False
     if not known:

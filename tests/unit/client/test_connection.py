@@ -142,6 +142,7 @@ def test_a_login_does_not_show_its_password() -> None:
         ({"proxy": "http://proxy:port"}, "no address of a proxy"),
         ({"proxy": "socks5://proxy:1"}, "no address of a proxy"),
         ({"proxy": "http://pröxy:1"}, "no address of a proxy"),
+        ({"proxy": "http://proxy..example:1"}, "no address of a proxy"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], words: str) -> None:
