@@ -56,6 +56,9 @@ class HttpConnection:
             head = await self._begin(Request("CONNECT", authority, {"host": authority, **headers}))
         if head.status_code >= 300:
             raise ProxyRefusedError(f"{head.status_code} {head.reason.decode('latin-1')}")
+        # What came behind the proxy's answer is the server's, and the first that it says in the tunnel.
+        unasked, _ = self._protocol.trailing_data
+        self.stream.data_received(unasked)
 
     async def _begin(self, request: Request) -> h11.Response:
         """Send the whole request and read the head of its answer."""

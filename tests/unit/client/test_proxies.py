@@ -114,3 +114,14 @@ def test_what_greets_as_another_protocol_is_no_proxy() -> None:
 
     with behaving(greeting) as double, pytest.raises(ClientError, match="not HTTP"):
         ask("http://127.0.0.1:1", double.url())
+
+
+def test_a_server_that_speaks_first_is_known_through_a_tunnel_too() -> None:
+    def greeting(connection: Connection) -> None:
+        connection.request()
+        connection.socket.sendall(b"HTTP/1.1 200 Connected\r\n\r\nSSH-2.0-OpenSSH_9.2\r\n")
+        connection.released.wait()
+
+    with behaving(greeting) as double, pytest.raises(ClientError, match="spoke before the handshake") as caught:
+        ask("https://127.0.0.1:1", double.url())
+    assert (caught.value.kind.value, caught.value.phase) == ("tls", "tls")
