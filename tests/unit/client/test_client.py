@@ -231,6 +231,15 @@ def test_a_server_that_will_not_say_who_it_is(reply: Reply) -> None:
     assert set(double.paths) == {"/info"}
 
 
+def test_who_waits_for_a_server_waits_by_the_clock_of_its_calls() -> None:
+    async def pause(client: FlexCoreClient) -> None:
+        await client.clock.sleep(5)
+
+    clock = FakeClock()
+    ask({}, pause, clock=clock)
+    assert clock.slept == [5]
+
+
 def test_a_dialect_that_is_forced_is_not_looked_for() -> None:
     async def work(client: FlexCoreClient) -> tuple[str, str]:
         return (await client.dialect()).name, client.evidence

@@ -162,9 +162,12 @@ def test_a_second_address_is_tried_after_a_while_where_there_may_be_one(
 
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
         with pytest.raises(ConnectionRefusedError):
-            await Stream.open(stream_with(5).progress, host, 8080)
+            await Stream.open(progress, host, 8080)
 
+    progress = stream_with(5).progress
+    progress.phase = "first byte"
     asyncio.run(connect())
+    assert progress.phase == "connect", "also after a kept connection that had ended"
     assert asked == [((host, 8080), {"happy_eyeballs_delay": delay})]
 
 
