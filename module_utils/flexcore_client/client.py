@@ -122,8 +122,7 @@ class FlexCoreClient:
         if not dialect.paged:
             # Other dialects have no such route, or one that answers for any name.
             return next((plugin for plugin in await self.plugins() if plugin.id == plugin_id), None)
-        found = await self.find(f"{dialect.plugins}/{quote(plugin_id, safe='')}")
-        return None if found is None else normalise.plugin(found)
+        return normalise.plugin(await self.find(f"{dialect.plugins}/{quote(plugin_id, safe='')}"))
 
     async def logs(self, query: LogQuery) -> list[LogRecord]:
         """Return the newest log records that ``query`` asks for, newest last."""

@@ -210,5 +210,5 @@ def _is_name(host: str) -> bool:
 
 def _first_of_several(error: OSError) -> OSError:
     """Return the first failure where asyncio puts those of all addresses of a name into one text."""
-    number = None if error.errno else FIRST_ERRNO.match(str(error))
+    number = FIRST_ERRNO.match(str(error))
     return error if number is None else OSError(int(number[1]), os.strerror(int(number[1])))

@@ -66,6 +66,8 @@ def test_it_is_renewed_before_it_expires() -> None:
         "Bearer first-token",
         "Bearer second-token",
     ]
+    logins = [seen.headers for seen in double.seen if seen.path == "/auth/login"]
+    assert ["authorization" in headers for headers in logins] == [False, False]
 
 
 @pytest.mark.parametrize("lasts", [None, "soon", -1, 0])

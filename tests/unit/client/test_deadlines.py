@@ -82,6 +82,16 @@ def saying(text: bytes, pause: float = 0.0, close: bool = False) -> Peer:
     return peer
 
 
+def saying_first(text: bytes) -> Peer:
+    """Greet with ``text`` and wait."""
+
+    async def peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(text)
+        await silent(reader, writer)
+
+    return peer
+
+
 async def resetting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reset in the middle of a body, two seconds after its beginning."""
     await reader.readuntil(b"\r\n\r\n")
@@ -256,6 +266,20 @@ def test_a_handshake_that_does_not_come_to_an_end(peer: str) -> None:
             return await seconds_of(check_of(f"https://{where}"))
 
     assert run(measured()) <= IN_TIME
+
+
+def test_what_greets_as_another_protocol_under_tls_is_known_at_once(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    async def failure() -> tuple[ClientError, float]:
+        async with listening(saying_first(b"220 mail.example ESMTP\r\n"), authority.server()) as where:
+            with pytest.raises(ClientError) as caught:
+                await call(f"https://{where}", connection(tls=TlsOptions(ca_path=str(authority.path))))
+        return caught.value, asyncio.get_running_loop().time()
+
+    error, passed = run(failure())
+    assert error.reason == "the answer is not HTTP (it begins '220 mail.example ESMTP\\r\\n')"
+    assert passed == 0
 
 
 def test_a_server_that_reads_nothing_of_a_large_body() -> None:

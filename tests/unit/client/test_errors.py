@@ -10,15 +10,15 @@ def test_an_error_in_full() -> None:
     error = ClientError(
         FailureKind.API_ERROR,
         what="POST http://core1:8080/x",
-        reason="answered 422: name is missing.",
+        reason="answered 422: the name may not be X.",
         next_step="Check the request.",
         transient=True,
         phase="body",
         http_status=422,
         facts=facts,
     )
-    assert str(error) == "POST http://core1:8080/x: answered 422: name is missing. Check the request."
-    assert (error.what, error.reason) == ("POST http://core1:8080/x", "answered 422: name is missing.")
+    assert str(error) == "POST http://core1:8080/x: answered 422: the name may not be X. Check the request."
+    assert (error.what, error.reason) == ("POST http://core1:8080/x", "answered 422: the name may not be X.")
     assert (error.kind, error.next_step) == (FailureKind.API_ERROR, "Check the request.")
     assert (error.transient, error.phase, error.http_status, error.facts) == (True, "body", 422, facts)
 

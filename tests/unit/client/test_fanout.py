@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 
+import pytest
+from flexcore_client.connection import Connection
+from flexcore_client.errors import InputError
 from flexcore_client.fanout import CheckOptions, check
 from flexcore_client.models import HealthStatus
 from flexcore_client.retry import RetryPolicy
 from flexcore_client.targets import parse_targets
+from flexcore_client.tls import TlsOptions
 
 from tests.doubles import dialects, socket_double
 from tests.doubles.fake_clock import FakeClock
@@ -35,6 +39,16 @@ def test_one_deadline_for_all() -> None:
     assert [result.status.value for result in results] == ["UNHEALTHY"] * 4 + ["UNKNOWN"] * 2
     assert results[3].details["failure"] == "timeout"
     assert results[4].details["cause"] == "its turn did not come within the deadline of 1.6 s"
+
+
+def test_certificates_that_cannot_be_read_are_told_before_anybody_is_asked() -> None:
+    options = CheckOptions(concurrency=1, connection=Connection(tls=TlsOptions(ca_path="/nowhere/ca.pem")))
+    with serving(dialects.flexcore_v1()) as good, behaving(REDIS) as redis:
+        targets = [{"url": url} for url in (good.url, redis.url("redis"), "https://127.0.0.1:1")]
+        with pytest.raises(InputError, match=r"^ca_path /nowhere/ca\.pem cannot be used: No such file or directory$"):
+            check(parse_targets(targets), options)
+        assert good.seen == []
+        assert check(parse_targets(targets[:2]), options)[0].healthy, "nobody is asked who shows a certificate"
 
 
 def test_a_check_is_repeated_until_it_is_healthy() -> None:

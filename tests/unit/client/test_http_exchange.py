@@ -249,6 +249,23 @@ def test_only_reading_is_repeated_when_a_kept_connection_ends_under_a_request(me
     assert len(requests) == asked
 
 
+def test_an_answer_that_began_on_a_kept_connection_is_not_asked_for_again() -> None:
+    requests = []
+
+    def behaviour(connection: Connection) -> None:
+        for body in (b"ok", b"o"):
+            requests.append(connection.request())
+            connection.socket.sendall(OK + b"Content-Length: 2\r\n\r\n" + body)
+
+    async def two(transport: HttpTransport) -> None:
+        await transport.get("/x")
+        await transport.get("/x")
+
+    with behaving(behaviour) as double, pytest.raises(ClientError, match="broke off in the middle"):
+        ask(double.url(), two)
+    assert len(requests) == 2
+
+
 def test_several_requests_at_once_have_connections_of_their_own() -> None:
     async def several(transport: HttpTransport) -> list[int]:
         return [answer.status for answer in await asyncio.gather(*(transport.get("/x") for _ in range(5)))]

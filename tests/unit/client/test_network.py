@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 from flexcore_client.clock import Deadline
-from flexcore_client.exchange import ConnectionClosedError, Progress, Timeouts
+from flexcore_client.exchange import ConnectionClosedError, NotHttpError, Progress, Timeouts
 from flexcore_client.network import Stream
 
 from tests.doubles.fake_clock import FakeClock
@@ -59,9 +59,40 @@ def test_a_handshake_that_cannot_begin_is_not_waited_for_and_leaves_no_connectio
         await stream.start_tls(ssl.create_default_context(), "core1")
 
     stream, transport = stream_with(5), Transport()
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as caught:
         asyncio.run(shake())
+    assert caught.value.errno == (ssl.SSL_ERROR_SSL if said else None), "a number without which words are a tuple"
     assert (stream.progress.phase, transport.told) == ("tls", ["abort"])
+
+
+@pytest.mark.parametrize(
+    ("happens", "error", "told"),
+    [
+        (TypeError("transport is not supported"), ssl.SSLError, (1, "TLS within TLS takes Python 3.11 or later")),
+        (None, ConnectionClosedError, ("closed during the handshake",)),
+        (ConnectionResetError("reset"), ConnectionResetError, ("reset",)),
+    ],
+)
+def test_a_handshake_that_fails_is_for_the_servers_own_name_and_leaves_no_connection(
+    happens: Exception | None, error: type[OSError], told: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def shake() -> None:
+        async def start_tls(*what: object, **how: object) -> None:
+            asked.append((what, how))
+            if happens is not None:
+                raise happens
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", start_tls)
+        stream.connection_made(transport)
+        await stream.start_tls(context, "core1")
+
+    stream, transport, context = stream_with(5), Transport(), ssl.create_default_context()
+    with pytest.raises(error) as caught:
+        asyncio.run(shake())
+    assert (caught.value.args, transport.told) == (told, ["abort"])
+    assert asked == [((transport, stream, context), {"server_hostname": "core1"})]
 
 
 def test_an_error_of_the_connection_comes_after_what_was_received_before_it() -> None:
@@ -75,6 +106,21 @@ def test_an_error_of_the_connection_comes_after_what_was_received_before_it() ->
         return found
 
     assert asyncio.run(read()) == [b"HTTP/1.1", b" 413 Too large\r\n"]
+
+
+def test_as_few_bytes_as_tell_http_from_another_protocol_are_waited_for_and_then_none() -> None:
+    async def read() -> list[bytes]:
+        stream, found = stream_with(5), []
+        for said in (b"HTTP/1.", b"1", b"x"):
+            stream.data_received(said)
+            found.append(await stream.read(100))
+        other = stream_with(5)
+        other.data_received(b"SSH-2.0")
+        with pytest.raises(NotHttpError, match=r"^it begins 'SSH-2\.0'$"):
+            await other.read(100)
+        return found
+
+    assert asyncio.run(read()) == [b"HTTP/1.", b"1", b"x"]
 
 
 class Transport(asyncio.Transport):
