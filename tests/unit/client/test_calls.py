@@ -14,6 +14,7 @@ from flexcore_client.credentials import Login
 from flexcore_client.errors import ClientError, FailureKind, InputError
 from flexcore_client.retry import RetryPolicy
 from flexcore_client.transport import Answer, HttpTransport, Timeouts, json_body
+from flexcore_client.transport_errors import NEXT_REFUSED
 
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import HttpDouble, Reply, Routes, serving
@@ -222,13 +223,14 @@ def test_a_write_that_found_nobody_is_not_repeated_either() -> None:
         await transport.request("POST", "/x")
 
     async def run(url: str) -> None:
-        async with HttpTransport(parse_address(url), clock=clock) as transport:
+        async with HttpTransport(parse_address(url), clock=clock, breaker=CircuitBreaker(clock)) as transport:
             await work(transport)
 
     with serving({}) as double:
         url = double.url
-    with pytest.raises(ClientError):
+    with pytest.raises(ClientError) as caught:
         asyncio.run(run(url))
+    assert str(caught.value) == f"POST {url}/x: connection refused. {NEXT_REFUSED}"
     assert clock.slept == []
 
 
@@ -347,11 +349,12 @@ def test_a_status_that_the_caller_takes_for_an_answer_is_neither_repeated_nor_a_
     clock = FakeClock()
     breaker = breaker_after(4, clock)
 
-    async def work(transport: HttpTransport) -> list[int]:
-        return [(await transport.get("/x", final=(503,))).status for _ in range(2)]
+    async def work(transport: HttpTransport) -> list[tuple[str, int]]:
+        answers = [await transport.get("/x", final=(503,)) for _ in range(2)]
+        return [(answer.path, answer.status) for answer in answers]
 
-    statuses, double = ask({"/x": Reply("", 503)}, work, clock, breaker=breaker)
-    assert (statuses, len(double.seen), clock.slept) == ([503, 503], 2, [])
+    told, double = ask({"/x": Reply("", 503)}, work, clock, breaker=breaker)
+    assert (told, len(double.seen), clock.slept) == ([("/x", 503)] * 2, 2, [])
 
 
 def test_a_call_that_is_given_up_makes_room_for_another() -> None:

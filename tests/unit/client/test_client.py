@@ -221,7 +221,8 @@ def test_what_a_server_says_of_itself() -> None:
 @pytest.mark.parametrize("missing", [NOT_FOUND, Reply({"detail": "no such route"}, 404)])
 def test_a_server_without_a_page_of_itself_says_it_beside_its_health(missing: Reply) -> None:
     routes = {"/info": missing, "/health": Reply({"status": "unhealthy"}, 503)}
-    assert ask(routes, lambda client: client.about())[0] == {"status": "unhealthy"}
+    said, double = ask(routes, lambda client: client.about())
+    assert (said, double.paths) == ({"status": "unhealthy"}, ["/info", "/health"])
 
 
 @pytest.mark.parametrize("reply", [Reply({"detail": "no"}, 401), Reply({"detail": "no"}, 500), Reply("<h1>")])

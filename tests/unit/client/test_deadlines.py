@@ -313,6 +313,7 @@ def test_a_body_that_is_slow_to_read_where_it_comes_from() -> None:
     [
         (Timeouts(1, 2, 5), False, silent, "no answer within 2 s (waiting for the first byte)", True),
         (Timeouts(1, 3, 2.5), False, silent, "no answer within 2.5 s (waiting for the first byte)", False),
+        (Timeouts(1, 2, 2.5), False, silent, "no answer within 2 s (waiting for the first byte)", True),
         (Timeouts(1, 2, 5), True, silent, "no answer within 1 s (in the TLS handshake)", True),
         (
             Timeouts(1, 0.5, 5),

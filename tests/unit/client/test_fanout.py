@@ -56,9 +56,9 @@ def test_a_check_is_repeated_until_it_is_healthy() -> None:
     left = iter([Reply("", 503)] * 2)
     good = dialects.flexcore_v1()
     with serving({**good, "/health": lambda seen: next(left, None) or good["/health"](seen)}) as double:
-        options = CheckOptions(retry=RetryPolicy(3))
+        options = CheckOptions(retry=RetryPolicy(3, random_unit=lambda: 1.0))
         assert check(parse_targets([{"url": double.url}]), options, clock)[0].healthy
-    assert len(clock.slept) == 2
+    assert clock.slept == [0.1, 0.2]
 
 
 def test_versions_come_from_what_flexcore_sees() -> None:
