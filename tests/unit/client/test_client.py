@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,12 +11,11 @@ from flexcore_client.client import FlexCoreClient
 from flexcore_client.errors import ClientError, FailureKind
 from flexcore_client.http_message import Body
 from flexcore_client.log_query import LogQuery
-from flexcore_client.targets import parse_targets
-from flexcore_client.transport import HttpTransport, Timeouts
 
 from tests.doubles import dialects
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.http_double import NOT_FOUND, HttpDouble, Reply, Routes, Seen, serving
+from tests.unit.client import asking
 
 PLUGINS = "/api/v1/flexcore/plugins"
 NEXT_LOG = "Read the server's log for the cause."
@@ -30,14 +28,8 @@ NEXT_BODY = "Check that the address is FlexCore's and not a proxy's or another s
 def ask(
     routes: Routes, work: Callable[[FlexCoreClient], Awaitable[Any]], api: str = "auto", clock: FakeClock | None = None
 ) -> tuple[Any, HttpDouble]:
-    async def run(url: str) -> Any:
-        target = parse_targets([{"url": url}], api=api)[0]
-        timeouts = Timeouts(10, 10, 60)
-        async with HttpTransport(target.address, timeouts=timeouts, clock=clock or FakeClock()) as transport:
-            return await work(FlexCoreClient(target, transport))
-
     with serving(routes) as double:
-        return asyncio.run(run(double.url)), double
+        return asking.ask(double, work, clock, api), double
 
 
 def refusal_of(
