@@ -52,8 +52,9 @@ def test_a_login_is_exchanged_for_a_token_once() -> None:
     assert double.seen[2].headers["authorization"] == "Bearer granted-token-1"
 
 
-def test_it_is_renewed_before_it_expires() -> None:
-    clock, tokens = FakeClock(), iter(["first-token", "second-token"])
+@pytest.mark.parametrize("second", ["second-token", "first-token"])
+def test_it_is_renewed_before_it_expires(second: str) -> None:
+    clock, tokens = FakeClock(), iter(["first-token", second])
 
     async def work(transport: HttpTransport) -> None:
         for moment in (0.0, 470.0, 490.0):
@@ -65,7 +66,7 @@ def test_it_is_renewed_before_it_expires() -> None:
     assert [seen.headers.get("authorization") for seen in double.seen if seen.path == "/x"] == [
         "Bearer first-token",
         "Bearer first-token",
-        "Bearer second-token",
+        f"Bearer {second}",
     ]
     logins = [seen.headers for seen in double.seen if seen.path == "/auth/login"]
     assert ["authorization" in headers for headers in logins] == [False, False]

@@ -21,8 +21,6 @@ PLUGINS = "/api/v1/flexcore/plugins"
 NEXT_LOG = "Read the server's log for the cause."
 NEXT_OFFER = "Use a server that offers it, or another source."
 NEXT_VERSION = "Check the server's version, or force its API with the option api."
-NOT_JSON = "with a body that is not JSON (text/plain that begins '<h1>')"
-NEXT_BODY = "Check that the address is FlexCore's and not a proxy's or another service's."
 
 
 def ask(

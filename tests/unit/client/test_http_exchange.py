@@ -124,14 +124,20 @@ def test_what_is_no_answer(
     assert error.what.endswith("/x")
 
 
+def test_as_large_as_a_head_may_be() -> None:
+    value = b"x" * 90_000
+    assert answer_to(OK + b"X: " + value + b"\r\nContent-Length: 0\r\n\r\n").headers["x"] == value.decode()
+
+
 def test_as_large_as_a_body_may_be() -> None:
     size = 8 << 20
     assert len(answer_to(OK + b"Content-Length: %d\r\n\r\n" % size + b" " * size).body) == size
 
 
 def test_a_body_that_only_ends_with_the_connection_is_capped() -> None:
-    with pytest.raises(ClientError, match="larger than 8 MiB"):
+    with pytest.raises(ClientError, match="larger than 8 MiB") as caught:
         answer_to(OK + b"\r\n" + b" " * (9 << 20))
+    assert caught.value.http_status == 200
 
 
 def test_a_server_of_another_protocol_that_greets_and_waits_is_known_at_once() -> None:
@@ -306,6 +312,13 @@ def test_a_large_body_is_sent_in_parts() -> None:
         body = Body("application/octet-stream", size, parts)
         answer = ask(double.url, lambda transport: transport.request("PUT", "/file", body=body))
     assert answer.json() == {"length": size}
+
+
+def test_a_part_of_a_body_may_be_empty() -> None:
+    with serving({"PUT /x": Reply({})}) as double:
+        body = Body("text/plain", 2, lambda: iter([b"", b"o", b"", b"k"]))
+        ask(double.url, lambda transport: transport.request("PUT", "/x", body=body))
+    assert double.seen[0].body == b"ok"
 
 
 def test_a_large_body_is_received_whole() -> None:

@@ -76,6 +76,13 @@ def test_a_proxy_that_refuses_is_named_as_the_one_to_ask(tmp_path: Path) -> None
     )
 
 
+def test_a_proxy_that_points_elsewhere_refuses_too() -> None:
+    choosing = socket_double.saying(b"HTTP/1.1 300 Multiple choices\r\n\r\n")
+    with behaving(choosing) as double, pytest.raises(ClientError) as caught:
+        ask("https://127.0.0.1:1", double.url())
+    assert caught.value.reason == "the proxy refused (300 Multiple choices)"
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_silent_or_gone(scheme: str) -> None:
     with behaving(socket_double.silent) as silent, pytest.raises(ClientError) as caught:
