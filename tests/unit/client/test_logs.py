@@ -107,6 +107,17 @@ def test_auto_tells_the_reasons_of_all_when_none_gives_a_log(journalctl: Path, t
     assert error.__cause__.what == f"Reading the log file {missing}"
 
 
+def test_without_a_server_the_reasons_of_the_host_are_told(journalctl: Path, tmp_path: Path) -> None:
+    journalctl.write_text(f"#!/bin/sh\necho '{NO_JOURNAL}' >&2\n")
+    missing = tmp_path / "missing"
+    with pytest.raises(ClientError) as caught:
+        read(None, missing)
+    assert str(caught.value) == (
+        f"Reading the journal of core.service: {NO_JOURNAL}; "
+        f"Reading the log file {missing} failed too: No such file or directory. {JOURNAL_STEP} {FILE_STEP}"
+    )
+
+
 @pytest.mark.parametrize(
     ("source", "message"), [("http", "line 0"), ("journald", "from the journal"), ("file", "from the file")]
 )
