@@ -68,7 +68,12 @@ def read(program: str, query: LogQuery, timeout: float = 5.0) -> JournalRead:
 
 def test_records_are_newest_last_and_in_one_form(journal: Journal) -> None:
     program = journal.holds(
-        entry(line("error", "third")), entry("plain text", 2, "3"), entry([104, 105, 255], 1), entry(None), {"A": 1}
+        entry(line("error", "third")),
+        entry("plain text", 2, "3"),
+        entry([104, 105, 255], 1),
+        entry(None),
+        entry(7),
+        {"A": 1},
     )
     plain: dict[str, Any] = {"component": "flexcore", "correlation_id": None, "node_id": None, "fields": {}}
     assert read(program, LogQuery()).records == [
