@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from flexcore_client.address import parse_address
 from flexcore_client.errors import ClientError
 from flexcore_client.http_message import Body
@@ -64,6 +65,25 @@ def test_the_proxys_login_is_its_own(tmp_path: Path) -> None:
         answers = ask(double.url, proxy.url("me:p%40%C3%9F@"), tls=TlsOptions(ca_path=str(authority.path)))
         assert answers[0].status == 200
         assert "proxy-authorization" not in double.seen[0].headers
+
+
+def test_a_plain_request_comes_with_the_login_too() -> None:
+    with serving(ROUTES) as double, proxying("me:secret") as proxy:
+        assert ask(double.url, proxy.url("me:secret@"), token="a-token")[0].status == 200
+        assert double.seen[0].headers["authorization"] == "Bearer a-token"
+        assert ask(double.url, proxy.url())[0].status == 407
+
+
+def test_a_proxy_is_looked_for_where_it_is() -> None:
+    with serving(ROUTES) as double, proxying() as proxy, pytest.raises(ClientError, match="connection refused"):
+        ask(double.url, proxy.url().replace("127.0.0.1", "127.0.0.2"))
+
+
+def test_the_certificate_of_a_proxy_is_for_its_own_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    other = authority.server(x509.DNSName("another.example"))
+    with proxying(tls=other) as proxy, pytest.raises(ClientError, match="IP address mismatch"):
+        ask("http://127.0.0.1:1", proxy.url(), tls=TlsOptions(ca_path=str(authority.path)))
 
 
 def test_a_proxy_that_refuses_is_named_as_the_one_to_ask(tmp_path: Path) -> None:
