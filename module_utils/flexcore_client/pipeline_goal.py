@@ -72,12 +72,12 @@ class PipelineGoal:
         if creates:
             status = DRAFT
         activates = self.state == "active" and status == DRAFT
-        wanted = self._shown({**self.body, "status": status}) if creates else dict(before)
+        wanted = self._shown(self.body) if creates else dict(before)
         wanted["status"] = "active" if activates else status
         return PipelinePlan(Change(before, wanted), removes=differs, creates=creates, activates=activates)
 
     def _differences(self, found: Mapping[str, Any]) -> list[str]:
-        there, wanted = self._shown(found), self._shown({**self.body, "status": None})
+        there, wanted = self._shown(found), self._shown(self.body)
         names = [name for name in ("description", "owner") if there[name] != wanted[name]]
         steps, declared = there["steps"], wanted["steps"]
         names += [f"step {step_id}" for step_id in [*steps, *declared] if steps.get(step_id) != declared.get(step_id)]

@@ -75,6 +75,7 @@ def test_what_creates_a_pipeline_is_what_was_declared_and_nothing_that_was_left_
         (goal(), pipeline("failed"), shown("failed"), shown("failed"), {}),
         (goal(), pipeline("running"), shown("running"), shown("running"), {}),
         (goal(owner="docs"), pipeline(), shown(owner="docs"), shown(owner="docs"), {}),
+        (goal(description="", owner=""), pipeline(description=None, owner=None), shown(), shown(), {}),
         (
             goal(owner="team", recreate=True),
             pipeline("completed"),
