@@ -63,6 +63,12 @@ def test_an_option_of_a_module_goes_before_a_shared_one(base: Any) -> None:
     }
 
 
+def test_what_a_module_demands_of_its_options_together_is_asked_for(base: Any, run_main: RunMain) -> None:
+    together = [("token", "username")]
+    result = run_main(lambda: base.FlexCoreModule(base.argument_spec(), required_one_of=together), url=SOMEWHERE)
+    assert result["msg"] == "one of the following is required: token, username"
+
+
 @pytest.mark.parametrize(("found", "changed"), [({}, False), ({"changed": True}, True)])
 def test_a_module_says_whether_it_changed_anything(found: dict[str, Any], changed: bool, run_work: RunWork) -> None:
     result = run_work(lambda _module, _client: found)
@@ -161,10 +167,18 @@ def test_what_is_no_address_of_a_flexcore_is_refused(url: str | None, words: str
     assert (result["failure"], result["msg"]) == ("input", words)
 
 
+def test_a_password_in_an_address_is_refused_and_hidden(run_work: RunWork) -> None:
+    result = run_work(lambda _module, _client: None, url="http://me:canary@core1")
+    assert result["failure"] == "input"
+    assert result["invocation"]["module_args"]["url"] == "http://me:********@core1"
+    assert "canary" not in repr(result)
+
+
 def test_a_server_that_keeps_failing_is_left_alone(
     base: Any, run_main: RunMain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "SystemClock", FakeClock)
+    clock = FakeClock()
+    monkeypatch.setattr(base, "SystemClock", lambda: clock)
 
     async def ask(_module: Any, client: Any) -> Any:
         return await client.get("/x")
@@ -172,7 +186,7 @@ def test_a_server_that_keeps_failing_is_left_alone(
     with serving({"/x": Reply("", 503)}) as double:
         arguments = {"url": double.url, "retries": 9, "timeout": 60}
         result = run_main(lambda: base.FlexCoreModule(base.argument_spec()).run(ask), **arguments)
-        assert len(double.seen) == 5
+        assert (len(double.seen), len(clock.slept)) == (5, 5)
     assert "not asked after 5 failures in a row" in result["msg"]
 
 
