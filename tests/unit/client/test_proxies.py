@@ -105,12 +105,15 @@ def test_a_proxy_that_points_elsewhere_refuses_too() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_silent_or_gone(scheme: str) -> None:
+    way = f"GET {scheme}://127.0.0.1:1/x through the proxy 127.0.0.1:"
     with behaving(socket_double.silent) as silent, pytest.raises(ClientError) as caught:
         ask(f"{scheme}://127.0.0.1:1", silent.url(), total=0.5)
     assert (caught.value.kind.value, caught.value.phase) == ("timeout", "first byte")
+    assert str(caught.value).startswith(way)
     with pytest.raises(ClientError) as caught:
-        ask(f"{scheme}://127.0.0.1:1", silent.url())
+        ask(f"{scheme}://127.0.0.1:1", silent.url().replace("://", "://me:canary@"))
     assert caught.value.kind.value == "refused"
+    assert str(caught.value).startswith(f"{way}{silent.port}: connection refused")
 
 
 def test_a_body_is_streamed_through_it() -> None:
