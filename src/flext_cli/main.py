@@ -13,6 +13,8 @@ from flexcore_client.errors import ClientError, InputError
 
 USAGE_ERROR = 1
 NOT_HEALTHY = 2
+UNAUTHORIZED = 401
+LOG_IN = "Log in with the right password (flext login), or give a valid token (FLEXCORE_TOKEN)."
 
 directory = click.Path(file_okay=False, path_type=Path)
 file = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -31,7 +33,9 @@ def main() -> None:
         click.echo(f"flext: {error}", err=True)
         sys.exit(USAGE_ERROR)
     except ClientError as error:
-        click.echo(f"flext: {error}", err=True)
+        # The client names the option of a module, which no command has.
+        step = LOG_IN if error.http_status == UNAUTHORIZED else error.next_step
+        click.echo(f"flext: {str(error).replace(error.next_step, step)}", err=True)
         sys.exit(NOT_HEALTHY)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

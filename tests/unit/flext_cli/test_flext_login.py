@@ -141,8 +141,17 @@ def test_a_wrong_password_keeps_nothing(flext: Flext, home: Path) -> None:
     with serving({**server(), "POST /auth/login": Reply({"title": "Unauthorized"}, 401)}) as flexcore:
         code, out, err = flext("login", flexcore.url, "--username", "ada")
     assert (code, out) == (2, "")
-    assert "401, the username or password is wrong" in err
+    assert err == f"flext: Logging in at {flexcore.url}: 401, the username or password is wrong. {command.LOG_IN}\n"
     assert files(home) == []
+
+
+def test_whoever_is_not_logged_in_is_told_how(flext: Flext, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving({**server(), "/api/v1/flexcore/plugins": Reply({"title": "Unauthorized"}, 401)}) as flexcore:
+        monkeypatch.setenv("FLEXCORE_URL", flexcore.url)
+        monkeypatch.delenv("FLEXCORE_PASSWORD")
+        code, _, err = flext("plugin", "list")
+    assert code == 2
+    assert err.endswith(f"401, the token is missing or not accepted. {command.LOG_IN}\n")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "nonsense", '{"URL": 1}', '{"URL": {"token": 1, "expires_at": 9e9}}'])
