@@ -39,6 +39,22 @@ def ask(
     return asyncio.run(run())
 
 
+def caller(calls: Callable[[FlexCoreClient], Any]) -> Callable[..., Any]:
+    """Return a function that asks for one of the ``calls`` there are about a kind of thing, by its name."""
+
+    def call(
+        double: HttpDouble,
+        method: str,
+        *arguments: Any,
+        clock: FakeClock | None = None,
+        api: str = "flexcore-v1",
+        **named: Any,
+    ) -> Any:
+        return ask(double, lambda client: getattr(calls(client), method)(*arguments, **named), clock, api)
+
+    return call
+
+
 def keeping(state: FlexCoreDouble) -> AbstractContextManager[HttpDouble]:
     """Serve a FlexCore whose state is kept."""
     return serving(state)  # type: ignore[arg-type]  # it is asked with get() only

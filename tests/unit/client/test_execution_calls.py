@@ -11,15 +11,13 @@ from flexcore_client.errors import ClientError
 from flexcore_client.execution_calls import ExecutionCalls, failure_of
 
 from tests.doubles.fake_clock import FakeClock
-from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.asking import API, ask, asked, busy, told
+from tests.doubles.http_double import Reply, serving
+from tests.unit.client.asking import API, asked, busy, caller, told
 
 EXECUTIONS = f"{API}/executions"
 BODY = {"operation": "reverse", "parameters": {"timeout_seconds": 30.0, "data": {"text": "abc"}}}
 
-
-def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None, **more: Any) -> Any:
-    return ask(double, lambda client: getattr(ExecutionCalls(client), method)(*arguments), clock, **more)
+call = caller(ExecutionCalls)
 
 
 def test_an_earlier_execution_is_looked_for_page_by_page() -> None:

@@ -10,15 +10,13 @@ from flexcore_client.errors import ClientError, InputError
 from flexcore_client.pipeline_calls import PipelineCalls
 
 from tests.doubles.fake_clock import FakeClock
-from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.asking import API, ask, asked, busy, told
+from tests.doubles.http_double import Reply, serving
+from tests.unit.client.asking import API, asked, busy, caller, told
 
 PIPELINES = f"{API}/pipelines"
 PAGE = {"limit": "50", "offset": "0"}
 
-
-def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None, **named: Any) -> Any:
-    return ask(double, lambda client: getattr(PipelineCalls(client), method)(*arguments, **named), clock)
+call = caller(PipelineCalls)
 
 
 def lists(*rows: Any) -> Reply:

@@ -8,15 +8,13 @@ import pytest
 from flexcore_client.plugin_calls import PluginCalls
 
 from tests.doubles.fake_clock import FakeClock
-from tests.doubles.http_double import HttpDouble, Reply, serving
-from tests.unit.client.asking import API, ask, asked, busy
+from tests.doubles.http_double import Reply, serving
+from tests.unit.client.asking import API, asked, busy, caller
 
 PLUGIN = f"{API}/plugins/a%2Fb"
 SOURCE = {"source": "marketplace", "id": "a/b", "version": "1.2.0"}
 
-
-def call(double: HttpDouble, method: str, *arguments: Any, clock: FakeClock | None = None) -> Any:
-    return ask(double, lambda client: getattr(PluginCalls(client), method)(*arguments), clock)
+call = caller(PluginCalls)
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,19 @@ import pytest
 from flexcore_client.client import FlexCoreClient
 from flexcore_client.errors import ClientError, FailureKind
 from flexcore_client.log_query import LogQuery, log_query
-from flexcore_client.retry import NO_RETRIES
 from flexcore_client.targets import parse_targets
 from flexcore_client.transport import HttpTransport
 
 from tests.doubles import dialects
 from tests.doubles.http_double import Reply, Routes, serving
+from tests.unit.client import asking
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def ask(routes: Routes, method: str, *arguments: Any, api: str = "auto") -> Any:
-    async def run(url: str) -> Any:
-        target = parse_targets([{"url": url}], api=api)[0]
-        async with HttpTransport(target.address, retry=NO_RETRIES) as transport:
-            return await getattr(FlexCoreClient(target, transport), method)(*arguments)
-
     with serving(routes) as double:
-        return asyncio.run(run(double.url))
+        return asking.ask(double, lambda client: getattr(client, method)(*arguments), api=api)
 
 
 @pytest.mark.parametrize(
