@@ -103,7 +103,7 @@ def parse_address(url: str) -> Address:
         raise InputError(f"The address {url!r} has the scheme {parts.scheme or 'none'!r}: {allowed}")
     if not parts.hostname or port == 0:
         raise InputError(f"The address {url!r} has no host or port 0: {allowed}")
-    host = _in_ascii(parts.hostname)
+    host = in_ascii(parts.hostname)
     if host is None:
         raise InputError(f"The address {url!r} has a host that is no name: {allowed}")
     prefix = parts.path.rstrip("/")
@@ -112,8 +112,8 @@ def parse_address(url: str) -> Address:
     return Address(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], prefix)
 
 
-def _in_ascii(host: str) -> str | None:
-    """Return the name as it travels (IDNA), None when it is none, which the look-up would raise no OSError for."""
+def in_ascii(host: str) -> str | None:
+    """Return the name as it travels (IDNA), or None for what is no name: to look it up raises more than OSError."""
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError:

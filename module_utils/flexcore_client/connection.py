@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from .address import Address
+from .address import Address, in_ascii
 from .breaker import CircuitBreaker
 from .clock import Clock, Deadline
 from .credentials import Login, is_token, read_token
@@ -143,7 +143,7 @@ def _proxy(given: Mapping[str, Any]) -> str | None:
         return None
     try:
         parts = urlsplit(proxy)
-        host = (parts.hostname or "").encode("idna")
+        host = in_ascii(parts.hostname or "")
         known = parts.scheme in ("http", "https") and bool(host) and (parts.port or 1) > 0 and proxy.isascii()
     except ValueError:
         known = False

@@ -59,12 +59,12 @@ class HttpExchange:
         await asyncio.sleep(0)
 
     async def _open(self, progress: Progress) -> Stream:
-        if self._proxy is not None and self._tls is None:
-            return await self._proxy.open(progress)
-        if self._proxy is not None:
-            stream = await self._proxy.tunnel(progress, self._address)
-        else:
+        if self._proxy is None:
             stream = await Stream.open(progress, self._address.host, self._address.port)
+        elif self._tls is None:
+            stream = await self._proxy.open(progress)
+        else:
+            stream = await self._proxy.tunnel(progress, self._address)
         if self._tls is not None:
             await stream.start_tls(self._tls, self._address.host)
         return stream

@@ -113,7 +113,7 @@ class HttpTransport:
         self._retry = retry or RetryPolicy()
         self._breaker = breaker
         self._deadline = deadline
-        self._way = "" if proxy is None else f" through the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
+        self._through = "" if proxy is None else f" through the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
         self._exchange = _exchange(address, tls or TlsOptions(), proxy)
 
     async def __aenter__(self) -> HttpTransport:
@@ -232,7 +232,7 @@ class HttpTransport:
             # Timers fire up to a tick of their clock early.
             total = deadline.remaining < 0.01
             seconds = deadline.seconds if total else progress.limit
-            return explain_timeout(what + self._way, progress.phase, seconds, total=total)
+            return explain_timeout(what + self._through, progress.phase, seconds, total=total)
         except BodyTooLargeError as error:
             reason = f"the body is larger than {MAX_BODY_BYTES // 1048576} MiB"
             return self._bad_body(what, error.status, reason)
@@ -242,7 +242,7 @@ class HttpTransport:
         except ProxyRefusedError as error:
             return explain_proxy(what, str(error))
         except OSError as error:
-            return explain_failure(what + self._way, progress.phase, error)
+            return explain_failure(what + self._through, progress.phase, error)
         encoding = raw.headers.get("content-encoding", "identity")
         if encoding != "identity":
             return self._bad_body(what, raw.status, f"the body is {printable(encoding)}-encoded, unasked")

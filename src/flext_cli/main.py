@@ -33,9 +33,11 @@ def main() -> None:
         click.echo(f"flext: {error}", err=True)
         sys.exit(USAGE_ERROR)
     except ClientError as error:
-        # The client names the option of a module, which no command has.
-        step = LOG_IN if error.http_status == UNAUTHORIZED else error.next_step
-        click.echo(f"flext: {str(error).replace(error.next_step, step)}", err=True)
+        said = str(error)
+        if error.http_status == UNAUTHORIZED:
+            # The client names the option of a module, which no command has.
+            said = said.replace(error.next_step, LOG_IN)
+        click.echo(f"flext: {said}", err=True)
         sys.exit(NOT_HEALTHY)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
